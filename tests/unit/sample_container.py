@@ -1,4 +1,4 @@
-"""A small container like Deputy's own, for the tests of the graph and of the proof; each plants its fault in it."""
+"""A small container like Deputy's own, in which the tests of the graph and of the proof plant their faults."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Agent:
 
 
 class Holder:
-    """Keeps whatever it is given."""
+    """Keeps everything that it is given."""
 
     def __init__(self, *given: object, **named: object) -> None:
         self.given = [*given, *named.values()]
@@ -66,12 +66,12 @@ class Sample(DeclarativeContainer):
 
 
 async def proof(container: DeclarativeContainer) -> Proof:
-    """The proof of a container, tried with a request of Ada's and one of Bob's."""
+    """Return the proof of a container, tried with a request of Ada's and one of Bob's."""
     return await prove(container, [ADA], [BOB])
 
 
 async def faults(container: DeclarativeContainer) -> list[str]:
-    """What the proof finds wrong with a container, each as its text."""
+    """Return the text of each fault that the proof finds in a container."""
     with pytest.raises(LifetimeError) as caught:
         await proof(container)
     found = [str(finding) for finding in caught.value.findings]

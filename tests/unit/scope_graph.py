@@ -17,7 +17,7 @@ class Person:
 
 
 class Database:
-    """Lives as long as the process; notes what is opened and finished in it."""
+    """A database that lives as long as the process and records what is opened and finished in it."""
 
     def __init__(self) -> None:
         self.log: list[str] = []
@@ -56,7 +56,7 @@ class Agent:
 
 
 class Client:
-    """Has to be closed."""
+    """A client that has to be closed."""
 
     def __init__(self, person: Person, database: Database) -> None:
         self.person = person
@@ -67,7 +67,7 @@ class Client:
 
 
 def transaction(database: Database, client: Client) -> Generator[str, None, None]:
-    """Note what becomes of a piece of work."""
+    """Record how a piece of work begins and ends."""
     name = client.person.name
     database.log.append(f"begin {name}")
     try:

@@ -19,12 +19,12 @@ from tests.fakes.leaks import everything_in
 
 @pytest.fixture
 def tokens(database: Database, key_ring: KeyRing) -> ApiTokens:
-    """The tokens of the test's database, at second 1000."""
+    """Return the tokens in the test's database, at second 1000."""
     return ApiTokens(database, key_ring, now=lambda: 1000.0)
 
 
 async def test_each_token_stands_for_its_own_principal(tokens: ApiTokens, ada: Principal, grace: Principal) -> None:
-    """Two people's tokens, and two of the same person, are told apart and go on to work."""
+    """Each token stands for its own person, and two tokens of the same person both work."""
     issued = [(who, await tokens.issue(who, label="laptop")) for who in (ada, grace, ada)]
 
     assert [await tokens.principal_of(token) for _, token in issued] == [ada, grace, ada]
@@ -54,7 +54,7 @@ async def test_an_unknown_token_is_refused_and_not_repeated(tokens: ApiTokens, a
 
 
 async def test_revoking_ends_one_persons_tokens_only(tokens: ApiTokens, ada: Principal, grace: Principal) -> None:
-    """All of Ada's end at once, Grace's stay, and what has ended cannot end again."""
+    """All of Ada's tokens are revoked at once, Grace's stays, and revoking again revokes nothing."""
     hers = [await tokens.issue(ada, label=label) for label in ("laptop", "phone")]
     other = await tokens.issue(grace, label="laptop")
 
@@ -67,7 +67,7 @@ async def test_revoking_ends_one_persons_tokens_only(tokens: ApiTokens, ada: Pri
 
 
 async def test_revoking_by_label_spares_the_others(tokens: ApiTokens, ada: Principal, grace: Principal) -> None:
-    """Only the tokens of that person with that label end."""
+    """Only the tokens of that person with that label are revoked."""
     laptop, phone = [await tokens.issue(ada, label=label) for label in ("laptop", "phone")]
     other = await tokens.issue(grace, label="laptop")
 
@@ -78,13 +78,13 @@ async def test_revoking_by_label_spares_the_others(tokens: ApiTokens, ada: Princ
 
 
 async def test_a_token_is_for_http_only(tokens: ApiTokens) -> None:
-    """A Slack user is verified by Slack; no token can stand for one."""
+    """No token can be issued for a Slack user, whom Slack verifies."""
     with pytest.raises(PrincipalError, match=r"got slack:T1:U1"):
         await tokens.issue(Principal("slack", "T1", "U1"), label="laptop")
 
 
 async def change(database: Database, change: sa.Update | sa.Insert | sa.Delete) -> None:
-    """Write to the database past Deputy, as somebody who has it and no key."""
+    """Write to the database directly, like somebody who can reach it but has no key."""
     async with database.writing() as connection:
         await connection.execute(change)
 
@@ -92,7 +92,7 @@ async def change(database: Database, change: sa.Update | sa.Insert | sa.Delete) 
 async def test_a_row_that_was_given_to_somebody_else_stands_for_nobody(
     tokens: ApiTokens, database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """Neither does Ada's token become Grace's with the row, nor with the hash and verifier put into Grace's row."""
+    """Ada's token does not become Grace's when its row, or its hash and verifier, are given to Grace."""
     of_ada, of_grace = [await tokens.issue(who, label="laptop") for who in (ada, grace)]
     async with database.reading() as connection:
         row = (await connection.execute(sa.select(api_tokens).where(api_tokens.c.user_id == "ada"))).one()
@@ -113,7 +113,7 @@ async def test_a_row_that_was_given_to_somebody_else_stands_for_nobody(
 async def test_a_row_that_was_written_by_hand_stands_for_nobody(
     tokens: ApiTokens, database: Database, ada: Principal, grace: Principal, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Who can write rows but has no key knows a token's hash and can make no verifier; the log names the row."""
+    """Without a key nobody can write a row that is accepted, even with a known token's hash; the log names the row."""
     of_grace = await tokens.issue(grace, label="laptop")
     async with database.reading() as connection:
         row = (await connection.execute(sa.select(api_tokens))).one()
@@ -140,7 +140,7 @@ async def test_a_row_that_was_written_by_hand_stands_for_nobody(
 async def test_a_hash_of_ones_own_in_ones_own_row_is_not_enough(
     tokens: ApiTokens, database: Database, ada: Principal
 ) -> None:
-    """A row that keeps its verifier but has the hash of another token lets that token in for nobody."""
+    """A row that keeps its verifier but has another token's hash accepts that token for nobody."""
     await tokens.issue(ada, label="laptop")
     digest = hashlib.sha256(b"dpt_chosen").hexdigest()
     await change(database, api_tokens.update().values(token_hash=digest))
@@ -152,7 +152,7 @@ async def test_a_hash_of_ones_own_in_ones_own_row_is_not_enough(
 async def test_a_revoked_token_cannot_be_brought_back(
     tokens: ApiTokens, database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """Taking the end out of a row does not bring its token back."""
+    """Clearing the revocation in a row does not bring its token back."""
     of_ada, of_grace = [await tokens.issue(who, label="laptop") for who in (ada, grace)]
     await tokens.revoke(ada)
     await change(database, api_tokens.update().values(revoked_at=None))
@@ -165,7 +165,7 @@ async def test_a_revoked_token_cannot_be_brought_back(
 async def test_an_address_that_nobody_vouched_for_is_not_believed(
     tokens: ApiTokens, database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """An address that was written into a row, or moved with it, is nobody's, and the token is over with it."""
+    """An address that was written into a row is not believed, and the row's token stops working."""
     of_ada = await tokens.issue(ada, label="laptop", email="ada@example.com")
     of_grace = await tokens.issue(grace, label="laptop", email="grace@example.com")
     before = [await tokens.find_email(who) for who in (ada, grace)]
@@ -183,7 +183,7 @@ async def test_an_address_that_nobody_vouched_for_is_not_believed(
     "jose\u0301", "jos\xe9 ", " jos\xe9", "jos\xe9\u3164", "jos\xe9\ufe0f", "jo\u034fs\xe9", "jos\xe9\u115f",
 ])  # fmt: skip
 async def test_one_person_has_one_spelling(tokens: ApiTokens, grace: Principal, twin: str) -> None:
-    """A name that looks like another is refused with how to write it, so that offboarding reaches all of a person."""
+    """A name that looks like another one is refused with the right spelling, so that offboarding finds all tokens."""
     jose = Principal("http", "demo", "jos\xe9")
     token = await tokens.issue(jose, label="laptop")
     for other in (Principal("http", "demo", twin), Principal("http", twin, "grace")):
@@ -195,13 +195,13 @@ async def test_one_person_has_one_spelling(tokens: ApiTokens, grace: Principal, 
 
 
 async def test_a_name_that_nobody_sees_is_refused(tokens: ApiTokens) -> None:
-    """There is no way to write it."""
+    """A name made of invisible characters is refused."""
     with pytest.raises(PrincipalError, match="unseen"):
         await tokens.issue(Principal("http", "demo", "\u3164"), label="laptop")
 
 
 async def test_one_persons_tokens_are_bounded(tokens: ApiTokens, ada: Principal, grace: Principal) -> None:
-    """At the limit a clear word says what to do; revoking makes room, and others do not notice."""
+    """At the limit the error says what to do, revoking makes room, and other people are not affected."""
     for _ in range(MAX_TOKENS):
         await tokens.issue(ada, label="laptop")
     with pytest.raises(OverLimitError, match="deputy tokens revoke"):
@@ -216,7 +216,7 @@ async def test_one_persons_tokens_are_bounded(tokens: ApiTokens, ada: Principal,
 async def test_who_looks_the_same_is_found(
     tokens: ApiTokens, ada: Principal, grace: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Tokens of an earlier version may be of one person under several spellings; nobody else is among them."""
+    """Tokens of an earlier version are found under all spellings of one name, and nobody else's are."""
     jose, twins = Principal("http", "demo", "jos\xe9"), ("jose\u0301", "jos\xe9 ")
     with monkeypatch.context() as earlier:
         earlier.setattr("app.api_tokens._check_normal", lambda _: None)

@@ -21,7 +21,7 @@ SEND = PendingCall("call-1", "letters_send", {"to": "bob@example.com"})
 
 
 class AskingRuns:
-    """Asks for approvals as runs do, each for a message that is stored."""
+    """Runs that ask for approvals, each for a message that is stored."""
 
     def __init__(self, database: Database) -> None:
         self.clock = Clock()
@@ -30,26 +30,26 @@ class AskingRuns:
         self._inbox = Inbox(database, self.clock)
 
     async def ask(self, person: Principal, *calls: PendingCall) -> list[Approval]:
-        """Ask for these calls, on account of a new message."""
+        """Ask for approval of these calls for a new message, and return the approvals."""
         message, _ = await self._inbox.accept(inbound(person, conversation=person.user))
         async with self._database.writing() as connection:
             await self.approvals.ask(connection, person, message.message_id, calls, expires_at=self.clock.now + 60)
         return await self.approvals.of_message(person, message.message_id)
 
     async def state(self, approval: Approval) -> ApprovalState:
-        """How an approval stands now."""
+        """Return the current state of an approval."""
         (found,) = await self.approvals.of_message(approval.principal, approval.message_id)
         return found.state
 
 
 @pytest.fixture
 def runs(database: Database) -> AskingRuns:
-    """Nothing asked for yet."""
+    """Return runs that have asked for nothing yet."""
     return AskingRuns(database)
 
 
 async def test_what_is_asked_is_stored_exactly(runs: AskingRuns, ada: Principal, grace: Principal) -> None:
-    """Each person finds their own call, as it will run; nobody finds another's."""
+    """Each person finds their own call, exactly as it will run, and nobody else's."""
     (mine,), (theirs,) = await runs.ask(ada, SEND), await runs.ask(grace, replace(SEND, arguments={"to": "eve"}))
 
     assert (mine.principal, mine.call, mine.state) == (ada, SEND, ApprovalState.PENDING)
@@ -58,7 +58,7 @@ async def test_what_is_asked_is_stored_exactly(runs: AskingRuns, ada: Principal,
 
 
 async def test_decisions_are_audited(database: Database, runs: AskingRuns, ada: Principal, grace: Principal) -> None:
-    """Who approved or denied which call and when, without its arguments; what decides nothing leaves no row."""
+    """The audit shows who approved or denied which call and when; a decision without effect leaves no row."""
     (mine,), (theirs,) = await runs.ask(ada, SEND), await runs.ask(grace, SEND)
     if mine.code != theirs.code:
         assert await runs.approvals.decide(grace, mine.code, approved=True) is None
@@ -73,7 +73,7 @@ async def test_decisions_are_audited(database: Database, runs: AskingRuns, ada: 
 
 
 async def test_only_the_person_who_was_asked_decides(runs: AskingRuns, ada: Principal, grace: Principal) -> None:
-    """A code counts for its own person alone: in another user's, tenant's or platform's hands it does nothing."""
+    """A code works only for the person who was asked, not for another user, tenant or platform."""
     (mine,) = await runs.ask(ada, SEND)
     strangers = [grace, replace(ada, tenant="other"), replace(ada, platform="slack")]
 
@@ -85,7 +85,7 @@ async def test_only_the_person_who_was_asked_decides(runs: AskingRuns, ada: Prin
 
 
 async def test_a_decision_counts_once(runs: AskingRuns, ada: Principal) -> None:
-    """Of several decisions that arrive at once, the first one counts; no later one changes it."""
+    """Of several concurrent decisions one counts, and no later one changes it."""
     (approval,) = await runs.ask(ada, SEND)
     code = approval.code.upper()
 
@@ -97,7 +97,7 @@ async def test_a_decision_counts_once(runs: AskingRuns, ada: Principal) -> None:
 
 
 async def test_an_expired_approval_cannot_be_given(runs: AskingRuns, ada: Principal) -> None:
-    """After its time a code does nothing."""
+    """A code does nothing after it has expired."""
     (approval,) = await runs.ask(ada, SEND)
     runs.clock.now += 61
 
@@ -106,7 +106,7 @@ async def test_an_expired_approval_cannot_be_given(runs: AskingRuns, ada: Princi
 
 
 async def test_of_many_claims_at_once_one_succeeds(runs: AskingRuns, ada: Principal) -> None:
-    """An approved call is claimed once, however many try, and not before it is approved nor after it has run."""
+    """An approved call is claimed once, however many try, and neither before its approval nor after it has run."""
     (approval,) = await runs.ask(ada, SEND)
     assert not await runs.approvals.claim(ada, approval.approval_id, SEND)
     await runs.approvals.decide(ada, approval.code, approved=True)
@@ -122,7 +122,7 @@ async def test_of_many_claims_at_once_one_succeeds(runs: AskingRuns, ada: Princi
 async def test_nobody_claims_or_completes_what_another_person_approved(
     runs: AskingRuns, ada: Principal, grace: Principal
 ) -> None:
-    """An approval's id is worth nothing in another person's request."""
+    """An approval's id is useless in another person's request."""
     (approval,) = await runs.ask(ada, SEND)
     await runs.approvals.decide(ada, approval.code, approved=True)
 
@@ -142,7 +142,7 @@ async def test_nobody_claims_or_completes_what_another_person_approved(
     ],
 )
 async def test_a_claim_is_for_what_was_shown_only(runs: AskingRuns, ada: Principal, other: PendingCall) -> None:
-    """Another recipient, one argument more, another tool or another call is not what the person approved."""
+    """A call with another argument, tool or id is not what the person approved."""
     (approval,) = await runs.ask(ada, SEND)
     await runs.approvals.decide(ada, approval.code, approved=True)
 
@@ -162,7 +162,7 @@ async def test_a_claim_is_for_what_was_shown_only(runs: AskingRuns, ada: Princip
 async def test_equal_arguments_are_claimed_in_whatever_order(
     runs: AskingRuns, ada: Principal, arguments: dict[str, Any]
 ) -> None:
-    """Floats, any script and nested values compare equal to themselves, whatever order their keys come in."""
+    """Floats, any script and nested values equal themselves, regardless of the order of their keys."""
     (approval,) = await runs.ask(ada, replace(SEND, arguments=arguments))
     await runs.approvals.decide(ada, approval.code, approved=True)
 
@@ -172,7 +172,7 @@ async def test_equal_arguments_are_claimed_in_whatever_order(
 
 
 async def test_codes_are_told_apart(runs: AskingRuns, ada: Principal, grace: Principal) -> None:
-    """No two approvals of a person have one code, and a decision on one leaves the others alone."""
+    """A person's approvals have different codes, and a decision on one does not affect the others."""
     mine = await runs.ask(ada, *(replace(SEND, call_id=f"call-{number}") for number in range(50)))
     await runs.ask(grace, SEND)
     await runs.approvals.decide(ada, mine[7].code, approved=True)
@@ -208,5 +208,5 @@ async def test_codes_are_told_apart(runs: AskingRuns, ada: Principal, grace: Pri
     ],
 )
 def test_a_decision_is_a_message_of_its_own(text: str, decision: Decision | None) -> None:
-    """A decision is the whole message: a word, a code, and nothing that could mean more."""
+    """A decision is a whole message: a word, a code, and nothing that could mean more."""
     assert find_decision(text) == decision

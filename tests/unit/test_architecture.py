@@ -23,7 +23,7 @@ CHANNELS = tuple(f"interfaces.{folder.parent.name}" for folder in sorted(ROOT.gl
 
 @dataclass(frozen=True)
 class Rule:
-    """What the modules of some packages never import; names stand for what is below them too."""
+    """Modules that some packages never import; a name includes everything below it."""
 
     within: tuple[str, ...]
     never: tuple[str, ...]
@@ -54,7 +54,7 @@ RULES = (
             "app.settings_reference",
             "app.sandbox.attachment",
             "containers",
-            *(f"{channel}.channel" for channel in CHANNELS),  # says what a channel's parts are given from its section
+            *(f"{channel}.channel" for channel in CHANNELS),  # reads a channel's section to describe its parts
         ),
         never=("app.settings", "app.sections"),
     ),
@@ -62,7 +62,7 @@ RULES = (
     Rule(within=PACKAGES, besides=("interfaces.telegram",), never=("aiogram", "telegramify_markdown")),
     Rule(within=PACKAGES, besides=("app.mcp",), never=("mcp", "mcp_types")),
     Rule(within=PACKAGES, besides=("app.agno_bridge",), never=("agno",)),
-    # The pages are no channel: a channel may have some, in the same style.
+    # The web pages are not a channel: a channel may use them for pages in the same style.
     *(
         Rule(within=(one,), never=tuple(other for other in CHANNELS if other not in (one, "interfaces.web")))
         for one in CHANNELS
@@ -70,7 +70,7 @@ RULES = (
 )
 
 
-# The order inside `app`: a part imports itself and those before it in this list, so no two can import each other.
+# The order inside `app`: a part imports only itself and the parts before it, so no two can import each other.
 ORDER = (
     "audit_events sizes",
     "characters diagnosis durations",
@@ -130,14 +130,14 @@ def _below(module: str, names: tuple[str, ...]) -> bool:
 
 
 def modules(root: Path) -> Iterator[tuple[str, Path]]:
-    """Every module below a root, by its dotted name."""
+    """Yield every module below a root with its dotted name."""
     for package in PACKAGES:
         for path in sorted((root / package).rglob("*.py")):
             yield ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"), path
 
 
 def imports(module: str, path: Path) -> Iterator[tuple[int, str]]:
-    """Whatever a module imports, with its line; within functions and for type checkers too."""
+    """Yield each import of a module with its line, including those in functions and for type checkers."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     yield from _imports(package, path.read_text(encoding="utf-8"))
 
@@ -161,7 +161,7 @@ def _imports(package: str, text: str) -> list[tuple[int, str]]:
 
 
 def violations(root: Path) -> list[str]:
-    """Each import that a rule forbids, as ``module:line imports name``."""
+    """Return each import that a rule forbids, as ``module:line imports name``."""
     return [
         f"{module}:{line} imports {imported}"
         for module, path in modules(root)
@@ -171,7 +171,7 @@ def violations(root: Path) -> list[str]:
 
 
 def test_imports_point_inward() -> None:
-    """No module imports what lies further out than itself."""
+    """No module imports a module that lies further out."""
     assert violations(ROOT) == []
 
 
@@ -195,12 +195,12 @@ def outward(root: Path) -> list[str]:
 
 
 def test_the_parts_of_app_import_in_one_order() -> None:
-    """No part of `app` imports one that stands after it, so there is no ring of packages."""
+    """No part of `app` imports a part that comes after it, so packages cannot form a cycle."""
     assert outward(ROOT) == []
 
 
 def test_every_part_of_app_has_its_place_in_the_order() -> None:
-    """A new package or module has to be placed before anything can import it."""
+    """Every part of `app` has a place in the order."""
     parts = {part for module, _ in modules(ROOT) if (part := part_of(module)) is not None}
 
     assert parts == RANK.keys()
@@ -226,7 +226,7 @@ def test_a_planted_import_against_the_order_is_found(tmp_path: Path, place: str,
 
 
 def test_the_walk_sees_every_module() -> None:
-    """The rules are not kept for want of modules or of imports."""
+    """The rules are checked against modules and imports that really exist."""
     seen = {module: {imported for _, imported in imports(module, path)} for module, path in modules(ROOT)}
 
     assert {"app.principal", "app.database", "interfaces.slack.client", "containers.application"} <= seen.keys()
@@ -267,7 +267,7 @@ def test_the_walk_sees_every_module() -> None:
     ],
 )
 def test_a_planted_violation_is_found(tmp_path: Path, place: str, statement: str) -> None:
-    """One import against a rule, wherever in a module it stands, is told with its module and line."""
+    """An import that breaks a rule is reported with its module and line, wherever in the module it stands."""
     path = tmp_path / place
     path.parent.mkdir(parents=True)
     path.write_text(f"from __future__ import annotations\n\n{statement}\n")
@@ -291,7 +291,7 @@ def test_a_planted_violation_is_found(tmp_path: Path, place: str, statement: str
     ],
 )
 def test_an_import_that_points_inward_is_fine(tmp_path: Path, place: str, statement: str) -> None:
-    """A name that only begins like a forbidden one, and what lies further in, is left alone."""
+    """An import of a module further in, or of a name that only resembles a forbidden one, is allowed."""
     path = tmp_path / place
     path.parent.mkdir(parents=True)
     path.write_text(statement)
@@ -303,7 +303,7 @@ MAX_LINES = 300
 
 
 def long_modules(root: Path) -> list[str]:
-    """Each module that is longer than that, and whose docstring does not say why."""
+    """Return each module that is longer than `MAX_LINES` and whose docstring does not say why."""
     return [
         module
         for module, path in modules(root)
@@ -313,7 +313,7 @@ def long_modules(root: Path) -> list[str]:
 
 
 def unexplained(root: Path) -> list[str]:
-    """Each module, and each public class, function and method in it, without a docstring."""
+    """Return each module, and each public class, function and method in it, without a docstring."""
     return [
         name
         for module, path in modules(root)
@@ -349,7 +349,7 @@ def test_a_class_name_means_one_class() -> None:
 
 
 def test_a_class_name_that_is_used_twice_is_found(tmp_path: Path) -> None:
-    """The second class of a name is reported with both modules; private classes may share a name."""
+    """A class name that is used twice is reported with both modules; private classes may share a name."""
     for folder in ("app", "containers"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "some.py").write_text("class Name: ...\nclass _Name: ...\n")
@@ -363,7 +363,7 @@ def test_a_long_module_says_why() -> None:
 
 
 def test_every_public_name_is_explained() -> None:
-    """Every module, class, function and method that others may use has a docstring."""
+    """Every public module, class, function and method has a docstring."""
     assert unexplained(ROOT) == []
 
 
@@ -377,7 +377,7 @@ def test_every_public_name_is_explained() -> None:
     ],
 )
 def test_a_module_that_is_too_long_is_found(tmp_path: Path, head: str, lines: int, found: list[str]) -> None:
-    """One line too many is noticed, and a reason is accepted."""
+    """A module with one line too many is reported, unless its docstring gives a reason."""
     (tmp_path / "app").mkdir()
     (tmp_path / "app/much.py").write_text(f"{head}\n" + "pass\n" * (lines - 1))
 
@@ -401,7 +401,7 @@ def test_a_module_that_is_too_long_is_found(tmp_path: Path, head: str, lines: in
     ],
 )
 def test_a_name_that_nobody_explained_is_found(tmp_path: Path, code: str, found: list[str]) -> None:
-    """A public name without a docstring is told by where it stands; what is private may go without."""
+    """A public name without a docstring is reported with its place; a private one needs none."""
     (tmp_path / "app").mkdir()
     (tmp_path / "app/some.py").write_text(code)
 

@@ -25,7 +25,7 @@ NOTE = Attachment(AttachmentKind.VOICE, "", "audio/ogg", None, "media-2")
 async def test_attachments_are_stored_by_reference_with_their_own_message(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """A message may be nothing but files; each person's row names their own, in order, and nobody else's."""
+    """A message may consist only of files, and each row has its own person's files, in order."""
     server = CoreServer(database, key_ring)
     mine = await server.intake.accept(inbound(ada, "", attachments=(PHOTO, NOTE), conversation="a"))
     hers = await server.intake.accept(inbound(grace, "look", attachments=(NOTE,), conversation="g"))
@@ -55,7 +55,7 @@ async def test_attachments_are_stored_by_reference_with_their_own_message(
 async def test_an_attachment_that_cannot_be_stored_is_refused(
     database: Database, key_ring: KeyRing, ada: Principal, changes: dict[str, Any], words: str
 ) -> None:
-    """Nothing of the message is stored then, and the error names the part without its value."""
+    """An invalid attachment is refused with the name of its part, and nothing of the message is stored."""
     server = CoreServer(database, key_ring)
     with pytest.raises(InvalidMessageError, match=words):
         await server.intake.accept(inbound(ada, attachments=(replace(PHOTO, **changes),)))
@@ -64,7 +64,7 @@ async def test_an_attachment_that_cannot_be_stored_is_refused(
 
 
 async def test_too_many_attachments_are_refused(database: Database, key_ring: KeyRing, ada: Principal) -> None:
-    """Twenty fit, as on every channel; one more does not."""
+    """Twenty attachments fit on every channel, and one more is refused."""
     server = CoreServer(database, key_ring)
     stored = await server.intake.accept(inbound(ada, attachments=(PHOTO,) * 20))
     with pytest.raises(InvalidMessageError, match="at most 20 attachments"):
@@ -76,7 +76,7 @@ async def test_too_many_attachments_are_refused(database: Database, key_ring: Ke
 async def test_attachments_are_erased_with_their_message(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """A message without text is erased too, and another person's younger one stays."""
+    """A message without text is erased with its attachments, and another person's younger one stays."""
     server = CoreServer(database, key_ring)
     old = await server.intake.accept(inbound(ada, "", attachments=(PHOTO,), conversation="a"))
     await server.answer_next(old)
@@ -95,7 +95,7 @@ async def test_attachments_are_erased_with_their_message(
 async def test_a_failed_message_of_files_alone_can_be_tried_again(
     database: Database, key_ring: KeyRing, ada: Principal
 ) -> None:
-    """It has no text, but what it has was not erased."""
+    """A failed message of files alone can be retried, because its files were not erased."""
     server = CoreServer(database, key_ring)
     message = await server.intake.accept(inbound(ada, "", attachments=(PHOTO,)))
     begun = await server.inbox.begin_next(ConversationKey.of(message))

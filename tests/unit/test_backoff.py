@@ -1,4 +1,4 @@
-"""Which faults pass, and how long delivery waits."""
+"""Faults that pass, and how long delivery waits for that."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from app.llm.faults import ModelFault, OddAnswerError
     ],
 )
 def test_a_fault_is_known_by_its_cause(cause: Exception, fault: PassingFault | None) -> None:
-    """The class of a fault is that of what the error arose from, however deep; what does not pass has none."""
+    """A fault has the class of its cause, and a lasting one has none."""
     error = AgentError("Please try again.")
     error.__cause__ = cause
 
@@ -48,7 +48,7 @@ def test_a_fault_is_known_by_its_cause(cause: Exception, fault: PassingFault | N
 
 
 def test_waits_grow_to_a_limit_and_end() -> None:
-    """Each wait is about twice the last one, none is over the limit, and after the tries there is none."""
+    """Each wait is about twice the last one up to the limit, and no wait follows the last try."""
     backoff = Backoff(tries=6, first_seconds=2.0, most_seconds=10.0, draw=lambda: 1.0)
 
     assert [backoff.seconds(earlier) for earlier in range(7)] == [2.0, 4.0, 8.0, 10.0, 10.0, None, None]
@@ -56,7 +56,7 @@ def test_waits_grow_to_a_limit_and_end() -> None:
 
 
 def test_a_time_is_waited_however_many_tries_that_takes() -> None:
-    """Nothing is given up before both the tries and the time are over: a machine that was off for a day tries on."""
+    """Retries end only when both the tries and the time are used up, so a machine that was off for a day retries."""
     backoff = Backoff(tries=3, first_seconds=2.0, most_seconds=10.0, at_least_seconds=100.0, draw=lambda: 1.0)
 
     assert [backoff.seconds(50, passed=passed) for passed in (0.0, 99.0, 100.0)] == [10.0, 10.0, None]
@@ -64,7 +64,7 @@ def test_a_time_is_waited_however_many_tries_that_takes() -> None:
 
 
 def test_who_failed_together_does_not_come_back_together() -> None:
-    """A wait lies between half of its length and the whole."""
+    """A wait is between half of its length and the whole, so that failed messages do not return together."""
     waits = [Backoff(9, 2.0, 99.0, draw=lambda draw=draw: draw).seconds(1) for draw in (0.0, 0.5, 1.0)]  # type: ignore[misc]
 
     assert waits == [2.0, 3.0, 4.0]

@@ -35,7 +35,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
     ],
 )
 def test_a_time_names_one_instant(written: str, instant: datetime, sent: dict[str, str]) -> None:
-    """It is read with its offset or in its zone, and sent with both where a zone was written."""
+    """A time is read with its offset or in its zone, and sent with both if a zone was written."""
     moment = read_moment(written)
 
     assert moment.at == instant
@@ -58,13 +58,13 @@ def test_a_time_names_one_instant(written: str, instant: datetime, sent: dict[st
     ],
 )
 def test_a_time_that_names_none_or_two_is_refused(written: str, says: str) -> None:
-    """A naive time, an unknown zone, and a time that the clocks skip or repeat."""
+    """A time without an offset, with an unknown zone, or that the clocks skip or repeat, is refused."""
     with pytest.raises(ValueError, match=says):
         read_moment(written)
 
 
 def test_a_whole_day_is_no_midnight() -> None:
-    """A date alone is a day, wherever its reader is."""
+    """A date alone is a whole day, wherever its reader is."""
     assert read_when("2026-12-01") == date(2026, 12, 1)
     assert isinstance(read_when("2026-12-01T00:00Z"), Moment)
     with pytest.raises(ValueError, match="whole day"):
@@ -72,14 +72,14 @@ def test_a_whole_day_is_no_midnight() -> None:
 
 
 def test_a_day_begins_where_the_clocks_say() -> None:
-    """Where they skip midnight, the day begins an hour later."""
+    """If the clocks skip midnight, the day begins an hour later."""
     assert day_start(date(2026, 12, 1), BERLIN) == datetime(2026, 11, 30, 23, tzinfo=UTC)
     assert day_start(date(2026, 9, 6), ZoneInfo("America/Santiago")).hour == 1
 
 
 @pytest.mark.parametrize("side", [{"date": "9999-12-31"}, {"date": "0001-01-01"}, {"dateTime": "0001-01-01T00:00Z"}])
 def test_an_invitation_to_the_end_of_time_is_shown(side: dict[str, str]) -> None:
-    """Anybody can invite the person, so no event may keep their others from being listed."""
+    """An event at the end of time is still listed, because anybody can invite the person to one."""
     event = {"id": "e1", "summary": "Doom", "start": side, "end": side}
 
     assert "time that cannot be read" in when(event, BERLIN)
@@ -90,18 +90,18 @@ def test_an_invitation_to_the_end_of_time_is_shown(side: dict[str, str]) -> None
     ("start", "end"),
     [
         ("2026-03-29T01:00 Europe/Berlin", "2026-03-29T05:00:00+02:00"),  # two o'clock is skipped
-        ("2026-10-25T01:00 Europe/Berlin", "2026-10-25T03:00:00+01:00"),  # two o'clock is there twice
+        ("2026-10-25T01:00 Europe/Berlin", "2026-10-25T03:00:00+01:00"),  # two o'clock occurs twice
     ],
 )
 def test_an_event_that_is_moved_lasts_as_long_as_before(start: str, end: str) -> None:
-    """However the clocks change while it lasts."""
+    """An event that is moved keeps its length, even if the clocks change during it."""
     event = {"start": {"dateTime": "2026-12-01T10:00:00Z"}, "end": {"dateTime": "2026-12-01T13:00:00Z"}}
 
     assert new_span(event, start, None)["end"]["dateTime"] == end
 
 
 def test_spans_in_words() -> None:
-    """As a person reads them; the day stands once where it is the same."""
+    """Spans are worded for a person, and a day that is the same at both ends stands there once."""
     start = datetime(2026, 12, 1, 10, tzinfo=BERLIN)
 
     assert in_words(start, start + timedelta(hours=1)) == "Tue 1 Dec 2026, 10:00 to 11:00"
@@ -121,7 +121,7 @@ def _slots(busy: list[tuple[datetime, datetime]], minutes: int, **hours: int | b
 
 
 def test_free_times_are_between_the_busy_ones() -> None:
-    """Overlapping and nested busy times, in any order; a time begins at a quarter, within the working hours."""
+    """Free times lie between busy times that overlap or nest, begin at a quarter and keep the working hours."""
     busy = [
         (_utc(4, 10), _utc(4, 11)),
         (_utc(4, 9, 20), _utc(4, 10, 30)),
@@ -137,20 +137,20 @@ def test_free_times_are_between_the_busy_ones() -> None:
 
 
 def test_weekends_and_nights_count_only_if_asked_for() -> None:
-    """4 December 2026 is a Friday."""
+    """Weekends and nights are offered only if they are asked for (4 December 2026 is a Friday)."""
     assert {start.day for start, _ in _slots([], 60)} == {4, 7}
     assert {start.day for start, _ in _slots([], 60, weekends=True)} == {4, 5, 6, 7}
     assert _slots([], 60, first_hour=23, last_hour=24)[0] == (_utc(4, 23), _utc(5, 0))
 
 
 def test_nothing_is_free_where_somebody_is_always_busy() -> None:
-    """No slot is made up, and a slot is never longer than the gap."""
+    """Nothing is offered during busy times, and no slot is longer than the gap it is in."""
     assert _slots([(_utc(1, 0), _utc(9, 0))], 5) == []
     assert _slots([(_utc(4, 9), _utc(4, 11, 45)), (_utc(7, 0), _utc(7, 23))], 30) == []
 
 
 def test_working_hours_follow_the_clocks_of_their_zone() -> None:
-    """Nine in Berlin is another instant in summer."""
+    """Working hours follow their zone's clocks, so nine in Berlin is another instant in summer."""
     hours = WorkingHours(9, 10, True, BERLIN)
     spans = list(hours.spans(datetime(2026, 10, 24, tzinfo=BERLIN), datetime(2026, 10, 25, 23, tzinfo=BERLIN)))
 

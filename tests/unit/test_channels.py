@@ -1,4 +1,4 @@
-"""A channel is described once, and a served channel that lacks a part, or a wrong provider below a route, is found."""
+"""Each channel is described once, and a channel without a part, or a wrong provider below a route, is reported."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.attacks.test_routes import walk
 
 
 def settings_with_slack(folder: Path) -> Settings:
-    """Settings that serve every channel there is, Slack for many workspaces."""
+    """Return settings that serve every channel, with Slack for many workspaces."""
     settings = settings_in(folder)
     client = SlackSettings(signing_secret=SecretStr("s"), client_id="1.2", client_secret=SecretStr("s"))
     interfaces = settings.interfaces.model_copy(update={"slack": client})
@@ -38,12 +38,12 @@ def settings_with_slack(folder: Path) -> Settings:
 
 
 def test_each_channel_of_the_settings_is_listed() -> None:
-    """A section without a line in the list of channels could be configured, and would then be missing."""
+    """Every channel that has a section in the settings is in the list of channels, so none can be missing."""
     assert InterfacesSettings.model_fields.keys() == channels.CHANNELS.keys()
 
 
 def test_a_served_channel_is_one_object(tmp_path: Path) -> None:
-    """Whatever a served channel can do is there under its name, and its routes are served."""
+    """Everything that a served channel can do is available under its name, and its routes are served."""
     container = build(settings_with_slack(tmp_path))
     served = container.channels()
     paths = {path for each in container.routes() for _, path in walk(each.router().routes)}
@@ -51,14 +51,14 @@ def test_a_served_channel_is_one_object(tmp_path: Path) -> None:
     assert {platform: channel.title for platform, channel in served.items()} == {"http": "HTTP", "slack": "Slack"}
     assert served["slack"].people is not None
     assert served["slack"].directory is not None
-    assert served["slack"].login is None  # the settings do not ask for it
+    assert served["slack"].login is None  # because the settings do not ask for it
     assert served["http"].directory is container.api_tokens()
     assert container.senders().keys() == served.keys()
     assert {"/v1/messages", "/slack/events", "/slack/install", "/connect/{provider}/{token}"} <= paths
 
 
 def test_a_served_channel_that_is_not_listed_stops_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would answer 200 to every event, and no reply would ever be sent."""
+    """A channel in the settings that is not listed stops the start, because it would accept events and never reply."""
     monkeypatch.delitem(channels.CHANNELS, "slack")
 
     with pytest.raises(SettingsError, match=r"^interfaces\.slack: .*lists no channel of this name"):
@@ -72,7 +72,7 @@ class Greedy:
 
 
 def without(name: str) -> Any:
-    """What describes Slack without one of its parts."""
+    """Return a description of Slack that lacks one of its parts."""
 
     def describe(section: SlackSettings, settings: Settings) -> Any:
         description = slack.describe(section, settings)
@@ -83,7 +83,7 @@ def without(name: str) -> Any:
 
 
 def changed(**parts: Any) -> Any:
-    """What describes Slack with other parts."""
+    """Return a description of Slack with other parts."""
     return lambda section, settings: replace(slack.describe(section, settings), **parts)
 
 
@@ -105,7 +105,7 @@ def changed(**parts: Any) -> Any:
 def test_a_served_channel_that_lacks_a_part_stops_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, describe: Any, told: str
 ) -> None:
-    """The message names the channel, and the part that is missing or cannot be made."""
+    """The error names the channel, and the part that is missing or cannot be made."""
     module = SimpleNamespace(**({"describe": describe} if describe else {}))
     monkeypatch.setitem(channels.CHANNELS, "slack", "tests.planted_channel")
     monkeypatch.setitem(sys.modules, "tests.planted_channel", module)
@@ -115,7 +115,7 @@ def test_a_served_channel_that_lacks_a_part_stops_the_start(
 
 
 def given_parts(container: Application) -> Iterator[tuple[str, Any, str]]:
-    """Each parameter of each route's class that is filled in by a provider."""
+    """Yield each parameter of each route's class that a provider fills in."""
     for handler in container.routes.args:
         for name in handler.kwargs:
             if isinstance(handler.kwargs[name], providers.Provider):
@@ -123,7 +123,7 @@ def given_parts(container: Application) -> Iterator[tuple[str, Any, str]]:
 
 
 def test_a_wrong_provider_below_a_route_is_found(tmp_path: Path) -> None:
-    """Every POST would be a 500, and nothing would say so before: the proof names the route and the parameter."""
+    """The proof names the route and the parameter of a wrong provider, which would otherwise make every POST a 500."""
     container = build(settings_with_slack(tmp_path))
     found: set[tuple[str, str]] = set()
     unseen: set[tuple[str, str]] = set()
@@ -141,7 +141,7 @@ def test_a_wrong_provider_below_a_route_is_found(tmp_path: Path) -> None:
 
 
 async def test_a_wrong_provider_below_a_route_fails_the_check(tmp_path: Path) -> None:
-    """`deputy check` and every start run the whole proof, which refuses it; the container as it is passes."""
+    """The proof that `deputy check` and every start run refuses a wrong provider and passes the right container."""
     settings = settings_with_slack(tmp_path)
     container = build(settings)
     await prove_lifetimes(container, settings)

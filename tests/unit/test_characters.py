@@ -1,4 +1,4 @@
-"""What nobody sees is spelled out where a person approves, and left out of what a model reads."""
+"""Invisible characters are spelled out where a person approves, and left out of what a model reads."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ OTHERS = {
 
 @cache
 def by_category() -> dict[str, list[str]]:
-    """Every code point, by the category that Unicode gives it."""
+    """Return every code point by its Unicode category."""
     found = defaultdict(list)
     for each in map(chr, range(sys.maxunicode + 1)):
         found[unicodedata.category(each)].append(each)
@@ -44,15 +44,15 @@ def by_category() -> dict[str, list[str]]:
 
 
 def unseen(kind: str) -> list[str]:
-    """The code points of a kind that is drawn as nothing, as Unicode has them and not as the code does."""
+    """Return the invisible code points of a kind, as Unicode defines them and not as the code does."""
     if kind in OTHERS:
         return OTHERS[kind]
     found = [each for category in KINDS[kind] for each in by_category()[category] if each != " "]
-    return found[::500] if len(found) > 100_000 else found  # some of a million
+    return found[::500] if len(found) > 100_000 else found  # a sample of a million
 
 
 def test_the_table_holds_what_was_found_missing() -> None:
-    """More than 260 variation selectors, fillers and tags passed a list of format characters alone."""
+    """More than 260 variation selectors and fillers are outside the category of format characters."""
     outside = {each for each in unseen("variation selectors") + unseen("fillers") if unicodedata.category(each) != "Cf"}
 
     assert len(outside) > 260
@@ -60,12 +60,12 @@ def test_the_table_holds_what_was_found_missing() -> None:
 
 @pytest.mark.parametrize("kind", [*KINDS, *OTHERS])
 def test_what_nobody_sees_is_spelled_out(kind: str) -> None:
-    """Each code point of the kind, between letters, is an escape of plain letters and digits."""
+    """Each code point of the kind is spelled out as an escape of plain letters and digits."""
     missed = [f"{ord(each):04x}" for each in unseen(kind) if not spelled_out(f"a{each}b").isascii()]
     lost = [f"{ord(each):04x}" for each in unseen(kind) if f"{ord(each):x}" not in spelled_out(each).lower()]
 
     assert missed == []
-    assert [each for each in lost if int(each, 16) not in (9, 10, 13)] == []  # written \t, \n and \r
+    assert [each for each in lost if int(each, 16) not in (9, 10, 13)] == []  # written as \t, \n and \r
 
 
 FORMS: dict[str, Callable[[str], object]] = {
@@ -80,7 +80,7 @@ FORMS: dict[str, Callable[[str], object]] = {
 @pytest.mark.parametrize("question", [None, Question("Send it?")], ids=["without words", "with words"])
 @pytest.mark.parametrize("form", FORMS)
 def test_an_approval_spells_them_out_wherever_they_stand(form: str, question: Question | None) -> None:
-    """In a text, in a list that is written plainly, in an object and in its keys."""
+    """An approval spells out invisible characters in a text, in a plain list, in an object and in its keys."""
     kinds = (
         "format characters",
         "variation selectors",
@@ -101,7 +101,7 @@ def test_an_approval_spells_them_out_wherever_they_stand(form: str, question: Qu
 
 @pytest.mark.parametrize("kind", ["format characters", "variation selectors", "tags", "fillers"])
 def test_a_model_reads_none_of_them_between_letters(kind: str) -> None:
-    """They would carry a message that its reader does not see; visible signs among the format characters stay."""
+    """Invisible characters, which could carry a hidden message, are removed; visible format characters stay."""
     visible = [
         each
         for each in unseen(kind)
@@ -113,5 +113,5 @@ def test_a_model_reads_none_of_them_between_letters(kind: str) -> None:
 
 
 def test_half_a_surrogate_pair_is_marked() -> None:
-    """JSON can hold it, and no text that is sent on can."""
+    """Half a surrogate pair, which JSON can hold and a text cannot, is replaced by a mark."""
     assert seen("a\ud83db") == "a\ufffdb"

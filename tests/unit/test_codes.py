@@ -1,4 +1,4 @@
-"""Codes: what is given out, and what is taken for one."""
+"""Codes: how they are made, and which texts are taken for one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from app.consent.codes import ALPHABET, LENGTH, is_code, new_code
 
 
 def test_codes_are_random_and_hold_a_digit() -> None:
-    """No two of many are equal, and each has eight signs of the alphabet with a digit among them."""
+    """Codes differ, and each has eight characters of the alphabet with at least one digit."""
     codes = {new_code() for _ in range(2000)}
 
     assert len(codes) == 2000
@@ -24,7 +24,7 @@ def test_codes_are_random_and_hold_a_digit() -> None:
     "confirm K7P2\u2013QX9M", "confirm \u201cK7P2QX9M\u201d", "\ufeffconfirm\xa0K7P2QX9M",
 ])  # fmt: skip
 def test_a_code_is_read_however_it_is_sent_back(text: str) -> None:
-    """Case, spaces, hyphens, stops, marks of a chat and signs that nobody sees make no difference."""
+    """Case, spaces, hyphens, stops, marks of a chat and invisible characters make no difference."""
     assert find_code(text) == TypedCode("K7P2QX9M", certain=True)
 
 
@@ -33,7 +33,7 @@ def test_a_code_is_read_however_it_is_sent_back(text: str) -> None:
     "confirm code K7P2QX9M",
 ])  # fmt: skip
 def test_a_code_without_the_word_counts_while_a_sign_in_waits(text: str) -> None:
-    """Alone, or in a text that speaks of a code, it may also be something else."""
+    """A code alone, or in a text about a code, is uncertain, because it may be something else."""
     assert find_code(text) == TypedCode("K7P2QX9M", certain=False)
 
 
@@ -47,6 +47,6 @@ def test_other_words_are_no_code(text: str) -> None:
 
 
 def test_only_the_same_code_is_the_code() -> None:
-    """Nothing else is, not even with the same beginning."""
+    """Only the same code matches, and none that merely begins alike."""
     assert is_code("K7P2QX9M", "K7P2QX9M")
     assert not any(is_code(typed, "K7P2QX9M") for typed in ("K7P2QX9N", "K7P2QX9", "", "k7p2qx9m"))

@@ -1,4 +1,4 @@
-"""Mistakes in the section of a connection stop the start: the key is named, and what to write instead."""
+"""A mistake in a connection's section stops the start, with the key's name and what to write instead."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ RIGHT = {"client_id": "an-id", "client_secret": "${CLIENT_SECRET}"}
 
 
 def written(folder: Path, preset: str, **changes: str | None) -> Path:
-    """A configuration with one connection."""
+    """Write a configuration with one connection and return its path."""
     keys = {"provider": preset, **RIGHT, **changes}
     path = folder / "config.yaml"
     path.write_text(
@@ -44,13 +44,13 @@ def written(folder: Path, preset: str, **changes: str | None) -> Path:
 
 
 def loaded(path: Path) -> Settings:
-    """Load it."""
+    """Load a configuration in the environment of these tests."""
     return load_settings(path, ENVIRON)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_each_preset_needs_a_client_and_nothing_else(tmp_path: Path, preset: str) -> None:
-    """An id and a secret are enough, and the container has the connection."""
+    """An id and a secret are enough for a connection, and the container has it."""
     container = build(loaded(written(tmp_path, preset)))
 
     assert {"google", "mine"} <= container.connections.providers.keys()
@@ -74,7 +74,7 @@ def test_each_preset_needs_a_client_and_nothing_else(tmp_path: Path, preset: str
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
 def test_a_mistake_is_named_with_its_place(tmp_path: Path, preset: str, changes: dict[str, Any], told: str) -> None:
-    """The file, the key and what to write; never the secret."""
+    """The error names the file, the key and what to write, and never the secret."""
     path = written(tmp_path, preset, **changes)
     with pytest.raises(SettingsError) as refused:
         loaded(path)
@@ -86,7 +86,7 @@ def test_a_mistake_is_named_with_its_place(tmp_path: Path, preset: str, changes:
 
 @pytest.mark.parametrize("preset", ["github", "notion", "slack_user"])
 def test_a_vendor_that_asks_for_a_secret_takes_no_public_client(tmp_path: Path, preset: str) -> None:
-    """Its sign-in would fail for everybody, at the last step."""
+    """A preset that needs a secret refuses a public client, whose sign-in would fail at the last step for everybody."""
     path = written(tmp_path, preset, client_secret=None, client_authentication="none")
     with pytest.raises(SettingsError, match=f"{preset} takes no client without a secret"):
         loaded(path)
@@ -94,7 +94,7 @@ def test_a_vendor_that_asks_for_a_secret_takes_no_public_client(tmp_path: Path, 
 
 @pytest.mark.parametrize("preset", ["microsoft", "linear"])
 def test_a_public_client_is_possible_where_the_vendor_takes_one(tmp_path: Path, preset: str) -> None:
-    """It is said, and not guessed from a secret that was forgotten."""
+    """A public client must be declared, and is not assumed because a secret is missing."""
     settings = loaded(written(tmp_path, preset, client_secret=None, client_authentication="none"))
 
     assert settings.connections["mine"].client_secret is None
@@ -102,7 +102,7 @@ def test_a_public_client_is_possible_where_the_vendor_takes_one(tmp_path: Path, 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS.keys() - {"microsoft"}))
 def test_a_directory_is_microsofts(tmp_path: Path, preset: str) -> None:
-    """A key that would change nothing is refused."""
+    """A directory is refused for every other preset, because it would change nothing."""
     with pytest.raises(SettingsError, match=r"connections\.mine\.tenant: only microsoft has directories"):
         loaded(written(tmp_path, preset, tenant="common"))
 
@@ -111,7 +111,7 @@ def test_a_directory_is_microsofts(tmp_path: Path, preset: str) -> None:
 def test_config_show_shows_the_connection_and_not_its_secret(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, preset: str
 ) -> None:
-    """`deputy config show` prints what is in effect."""
+    """`deputy config show` prints the connection that is in effect, without its secret."""
     for name, value in ENVIRON.items():
         monkeypatch.setenv(name, value)
     result = CliRunner().invoke(cli, ["config", "show", "--config", str(written(tmp_path, preset))])

@@ -1,4 +1,4 @@
-"""One request's credentials: what they give out, to whom, for how long, and that nothing is left of them."""
+"""One request's credentials: what they give out, to whom and for how long, and that nothing of them remains."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ READING = frozenset({READ})
 
 @pytest.fixture
 def clock() -> Clock:
-    """A clock that the test moves; google-auth has its own, and takes these tokens for fresh."""
+    """Return a clock that the test moves, set so that google-auth's own clock considers these tokens fresh."""
     return Clock(4_000_000_000.0)
 
 
 @pytest.fixture
 def grants(database: Database, key_ring: KeyRing, clock: Clock) -> Grants:
-    """Grants on that clock."""
+    """Return grants on that clock."""
     return Grants(database, key_ring, now=clock)
 
 
 @pytest.fixture
 def google(clock: Clock) -> TokenEndpoint:
-    """A Google that rotates refresh tokens."""
+    """Return a Google that rotates refresh tokens."""
     return TokenEndpoint(now=clock)
 
 
@@ -62,7 +62,7 @@ def google(clock: Clock) -> TokenEndpoint:
 async def make(
     database: Database, grants: Grants, google: TokenEndpoint, clock: Clock, ada: Principal, grace: Principal
 ) -> Make:
-    """Makes the credentials of one request; Ada and Grace have granted to read their mail."""
+    """Return a function that makes one request's credentials; Ada and Grace have granted access to read their mail."""
     for person, name in ((ada, "ada-1"), (grace, "grace-1")):
         await connect(database, grants, person, google_tokens(name, now=clock()))
     tokens = ConsentedTokens(Refresher(grants, RefreshLeases(database), google_alone(google), now=clock))
@@ -70,7 +70,7 @@ async def make(
 
 
 class Api:
-    """An API below google-auth: answers with the bearer that came, and 401 to those that are refused."""
+    """An API below google-auth that answers with the bearer it received, and with 401 if that bearer is refused."""
 
     def __init__(self, *refused: str) -> None:
         self.refused = refused
@@ -83,7 +83,7 @@ class Api:
 
 
 async def call(handed: GoogleCredentials, api: Api) -> str:
-    """Call the API from a thread, as a toolkit does; the bearer that it took in the end."""
+    """Call the API from a thread, as a toolkit does, and return the last bearer that it received."""
     http = AuthorizedHttp(handed, http=api, max_refresh_attempts=1)
     _, body = await asyncio.to_thread(http.request, "https://api.example/")
     return str(body.decode())
@@ -91,7 +91,7 @@ async def call(handed: GoogleCredentials, api: Api) -> str:
 
 @contextmanager
 def without_collector() -> Iterator[None]:
-    """Only reference counts free an object meanwhile."""
+    """Disable the cyclic collector, so that only reference counts free objects."""
     gc.collect()
     gc.disable()
     try:
@@ -101,7 +101,7 @@ def without_collector() -> Iterator[None]:
 
 
 async def test_there_is_nothing_before_ensure(make: Make, ada: Principal, grace: Principal) -> None:
-    """Credentials that nobody has ensured give nothing out, nor do any in a tool that needs no connection."""
+    """Credentials give out nothing before `ensure`, nor in a tool that needs no connection."""
     of_ada, of_grace = make(ada), make(grace)
     use_no_connection()
 
@@ -117,7 +117,7 @@ async def test_there_is_nothing_before_ensure(make: Make, ada: Principal, grace:
 
 
 class ByScopes:
-    """Access whose token says for whom and for which scopes it is."""
+    """A source of access whose tokens name the person and the scopes."""
 
     async def fresh(
         self,
@@ -137,7 +137,7 @@ class ByScopes:
 
 
 async def test_each_tool_is_given_what_it_ensured(ada: Principal, grace: Principal) -> None:
-    """Of tools that run at once, in one request and in two people's, each signs with the token of its own scopes."""
+    """Tools that run at once, in one request or for two people, each use the token for their own scopes."""
 
     async def tool(credentials: Credentials, scope: str) -> tuple[str, str]:
         await credentials.ensure(frozenset({scope}))
@@ -153,7 +153,7 @@ async def test_each_tool_is_given_what_it_ensured(ada: Principal, grace: Princip
 
 
 async def test_exactly_the_missing_scopes_are_named(make: Make, ada: Principal) -> None:
-    """The error names the person and what they have not granted, and nothing that they have."""
+    """The error names the person and exactly the scopes that they have not granted."""
     with pytest.raises(ConsentRequiredError) as missing_one:
         await make(ada).ensure(frozenset({READ, SEND}))
     stranger = Principal(ada.platform, ada.tenant, "nobody")
@@ -165,7 +165,7 @@ async def test_exactly_the_missing_scopes_are_named(make: Make, ada: Principal) 
 
 
 async def test_a_grant_that_does_not_cover_gives_nothing_out(make: Make, ada: Principal) -> None:
-    """After an ensure that failed there are no credentials; those of an earlier one that did not stay."""
+    """A failed `ensure` gives out no credentials, but those of an earlier one that succeeded remain."""
     credentials = make(ada)
     for _ in range(2):
         with pytest.raises(ConsentRequiredError):
@@ -180,7 +180,7 @@ async def test_a_grant_that_does_not_cover_gives_nothing_out(make: Make, ada: Pr
 
 
 async def test_what_is_handed_out_holds_no_refresh_token(make: Make, ada: Principal) -> None:
-    """Neither a refresh token nor a client secret is in it, and neither object shows the access token."""
+    """Credentials that are handed out hold no refresh token or client secret, and no repr shows the access token."""
     credentials = make(ada)
     await credentials.ensure(READING)
     handed = credentials.for_google()
@@ -196,7 +196,7 @@ async def test_what_is_handed_out_holds_no_refresh_token(make: Make, ada: Princi
 async def test_calls_of_two_people_carry_their_own_token(
     make: Make, google: TokenEndpoint, ada: Principal, grace: Principal
 ) -> None:
-    """Many calls at once of two people, each refused once, end with the token of whose call it was."""
+    """Many concurrent calls of two people, each refused once, end with each person's own new token."""
     people = [ada, grace] * 8
     requests = [make(person) for person in people]
     for credentials in requests:
@@ -211,7 +211,7 @@ async def test_calls_of_two_people_carry_their_own_token(
 async def test_a_token_that_was_refused_is_not_given_out_again(
     make: Make, google: TokenEndpoint, ada: Principal, grace: Principal
 ) -> None:
-    """A 401 in mid-call leads to one refresh, and later calls of the request begin with the new token."""
+    """A 401 during a call leads to one refresh, and later calls of the request begin with the new token."""
     credentials, other = make(ada), make(grace)
     for each in (credentials, other):
         await each.ensure(READING)
@@ -235,7 +235,7 @@ async def test_a_refresh_that_fails_says_why(
     ada: Principal,
     grace: Principal,
 ) -> None:
-    """google-auth's error carries ours and no token, and another person's call is none the worse."""
+    """google-auth's error has ours as its cause and holds no token, and another person's call is not affected."""
     credentials, other = make(ada), make(grace)
     for each in (credentials, other):
         await each.ensure(READING)
@@ -250,7 +250,7 @@ async def test_a_refresh_that_fails_says_why(
 
 
 async def test_a_grant_that_is_gone_is_revoked(make: Make, grants: Grants, ada: Principal) -> None:
-    """When another request found out that the grant is over, a call that needs a new token is told the same."""
+    """When another request has marked the grant revoked, a call that needs a new token fails for the same reason."""
     credentials = make(ada)
     await credentials.ensure(READING)
     grant = await grants.find(ada)
@@ -266,14 +266,14 @@ async def test_a_grant_that_is_gone_is_revoked(make: Make, grants: Grants, ada: 
 async def test_a_refresh_from_a_thread_ends_with_the_deadline(
     make: Make, google: TokenEndpoint, database: Database, grants: Grants, clock: Clock, ada: Principal
 ) -> None:
-    """The thread is free when the message's time is over; what Google gave later is stored all the same."""
+    """A refresh from a thread ends at the message's deadline, and a token that arrives later is still stored."""
     tokens = ConsentedTokens(Refresher(grants, RefreshLeases(database), google_alone(google), now=clock))
     on_the_loop = threading.get_ident()
 
     def now() -> float:
         while threading.get_ident() != on_the_loop and not google.asked.is_set():
             time.sleep(0.001)
-        return float(google.asked.is_set())  # the time is over once a thread's renewal has reached Google
+        return float(google.asked.is_set())  # the deadline passes once a thread's renewal has reached Google
 
     credentials = Credentials(ada, tokens, Deadline(at=1.0, now=now))
     await credentials.ensure(READING)
@@ -291,7 +291,7 @@ async def test_a_refresh_from_a_thread_ends_with_the_deadline(
 
 
 async def test_closing_empties_what_was_handed_out(make: Make, ada: Principal, grace: Principal) -> None:
-    """Whoever still holds it holds neither a token nor a way to one; another request's is untouched."""
+    """Closing removes the token and the refresh handler from what was handed out; another request's is untouched."""
     credentials, other = make(ada), make(grace)
     for each in (credentials, other):
         await each.ensure(READING)
@@ -311,7 +311,7 @@ async def test_closing_empties_what_was_handed_out(make: Make, ada: Principal, g
 async def test_a_refresh_under_way_does_not_outlive_the_request(
     make: Make, google: TokenEndpoint, grants: Grants, ada: Principal
 ) -> None:
-    """A thread that waits for a token while its request closes gets none; the token is stored for the next."""
+    """A thread that waits for a token while its request closes gets none, and the token is stored for the next one."""
     credentials = make(ada)
     await credentials.ensure(READING)
     google.gate.clear()
@@ -332,7 +332,7 @@ async def test_a_refresh_under_way_does_not_outlive_the_request(
 
 
 async def test_closing_while_credentials_are_made_misses_none(make: Make, ada: Principal) -> None:
-    """Threads that make credentials during the close end with an error or with emptied ones."""
+    """Threads that make credentials during the close get an error or emptied credentials."""
     credentials = make(ada)
     await credentials.ensure(READING)
     made: list[GoogleCredentials] = []
@@ -355,7 +355,7 @@ async def test_closing_while_credentials_are_made_misses_none(make: Make, ada: P
 async def test_nothing_is_left_without_the_collector(
     failure: Callable[[], Exception] | None, make: Make, google: TokenEndpoint, ada: Principal
 ) -> None:
-    """Closed credentials and what they handed out are gone when the last name is, also after a failed renewal."""
+    """Closed credentials and what they handed out are freed without the collector, even after a failed renewal."""
 
     async def request() -> list[weakref.ref[Any]]:
         credentials = make(ada)
@@ -379,7 +379,7 @@ async def test_nothing_is_left_without_the_collector(
 async def test_an_ensure_that_fails_leaves_nothing(
     make: Make, google: TokenEndpoint, clock: Clock, ada: Principal
 ) -> None:
-    """Credentials whose refresh failed, or that lack a scope, are gone without the collector as well."""
+    """Credentials whose refresh failed, or that lack a scope, are freed without the collector."""
 
     async def request(*scopes: str) -> weakref.ref[Credentials]:
         credentials = make(ada)

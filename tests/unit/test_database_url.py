@@ -19,7 +19,7 @@ SPECIAL = "@:/?#[]%+& $\\\"'<>^`{|}é"
 
 
 def urls() -> list[tuple[str, tuple[str, ...]]]:
-    """URLs whose password holds a special character anywhere, each with the parts that must not be shown."""
+    """Return URLs whose password holds a special character, each with the parts that must not be shown."""
     places = ("CANARY{}ZEBRA", "{}CANARYZEBRA", "CANARYZEBRA{}", "12{}CANARYZEBRA", "CANARY{0}ZEB{0}RA", "p{}12")
     return [
         (f"postgresql+{driver}://deputy:{password}@db.example:5432/deputy", tuple(password.split(mark)))
@@ -30,7 +30,7 @@ def urls() -> list[tuple[str, tuple[str, ...]]]:
 
 @pytest.mark.parametrize(("url", "parts"), urls())
 def test_no_part_of_a_password_is_shown(url: str, parts: tuple[str, ...]) -> None:
-    """Whatever a password holds, it is refused or understood as a whole, and neither repr nor an error has a part."""
+    """A password is refused or understood as a whole, and neither repr nor error shows any part of it."""
     try:
         database = Database(url)
     except SettingsError as error:
@@ -65,7 +65,7 @@ def test_no_part_of_a_password_is_shown(url: str, parts: tuple[str, ...]) -> Non
     ],
 )
 def test_what_to_write_instead_is_told(url: str, told: str) -> None:
-    """Each URL that cannot work is answered with one that can."""
+    """Each URL that cannot work is answered with what to write instead."""
     assert told in (fault_of(url) or "")
 
 
@@ -81,7 +81,7 @@ def test_what_to_write_instead_is_told(url: str, told: str) -> None:
     ],
 )
 def test_driver_and_host_are_shown(url: str, shown: str) -> None:
-    """Of a URL that is taken, driver and host are shown, and nothing else."""
+    """Only the driver and the host of an accepted URL are shown."""
     assert fault_of(url) is None
     assert described(sa.make_url(url)) == shown
 
@@ -108,7 +108,7 @@ def _sqlite(code: int) -> sqlite3.OperationalError:
     ],
 )
 def test_a_drivers_own_words_are_not_repeated(error: Exception, told: str) -> None:
-    """The reason is told in our words: a driver's may quote the user, the URL or a value."""
+    """A driver's error, which may quote the user, the URL or a value, is reported in Deputy's own words."""
     wrapped = sa.exc.OperationalError("SELECT CANARY", {"a": "CANARY"}, error)
 
     for each in (error, wrapped):
@@ -120,5 +120,5 @@ def test_a_drivers_own_words_are_not_repeated(error: Exception, told: str) -> No
     ("one", "other", "shared"), [({1}, {2}, False), ({1}, {1}, True), ({1, 2}, {3}, True), ({1, 2}, {2, 1}, True)]
 )
 def test_sessions_that_are_shared_are_noticed(one: set[int], other: set[int], shared: bool) -> None:
-    """Two connections that are open at once have a backend each, unless a pooler changes them."""
+    """Two connections that are open at once have different backends, unless a pooler shares them."""
     assert share_sessions(one, other) is shared

@@ -1,4 +1,4 @@
-"""The moment at which a message's time is over."""
+"""The deadline of a message."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from app.deadline import Deadline
 
 
 def test_what_remains_goes_down_to_zero_and_no_further() -> None:
-    """What remains of a deadline shrinks with its clock and is never negative."""
+    """The remaining time shrinks with the deadline's clock and is never negative."""
     clock = [100.0]
     deadline = Deadline.after(5.0, now=lambda: clock[0])
 
@@ -18,7 +18,7 @@ def test_what_remains_goes_down_to_zero_and_no_further() -> None:
 
 
 def test_a_time_out_is_clipped_to_what_remains() -> None:
-    """A shorter time-out stays as it is, a longer one becomes what is left."""
+    """A shorter time-out stays as it is, and a longer one is cut to the remaining time."""
     deadline = Deadline.after(5.0, now=lambda: 0.0)
 
     assert deadline.clip(3.0) == 3.0

@@ -1,4 +1,4 @@
-"""Deputy's clients at authorization servers that were discovered: the same one for all processes."""
+"""Deputy's clients at authorization servers that were discovered, which all processes share."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FOUND = Discovered(
 
 
 def introduction(clients: DiscoveredClients, meanwhile: Callable[[], Awaitable[object]]) -> Introduction:
-    """One process's, which registers a new client each time, while something else happens."""
+    """Return an introduction that registers a new client each time, while something else happens."""
     number = 0
 
     async def registers(request: httpx2.Request) -> httpx2.Response:
@@ -51,7 +51,7 @@ def introduction(clients: DiscoveredClients, meanwhile: Callable[[], Awaitable[o
 
 
 async def test_a_registration_that_was_overtaken_is_not_used(database: Database, key_ring: KeyRing) -> None:
-    """Another process took the right over, so its client counts: no token may belong to one that is not kept."""
+    """A registration whose lease another process took over is not used, because only that process's client is kept."""
     clients = DiscoveredClients(database, key_ring)
     await clients.keep_issuer(SERVER, ISSUER)
 
@@ -73,7 +73,7 @@ async def test_a_registration_that_was_overtaken_is_not_used(database: Database,
 async def test_a_registration_at_a_former_authorization_server_is_not_used(
     database: Database, key_ring: KeyRing
 ) -> None:
-    """An administrator accepted another one while a client was registered at the first."""
+    """A registration is not used if an administrator has accepted another authorization server meanwhile."""
     clients = DiscoveredClients(database, key_ring)
     await clients.keep_issuer(SERVER, ISSUER)
     mine = introduction(clients, lambda: clients.accept_issuer(SERVER, "https://other.example"))

@@ -24,5 +24,5 @@ from app.durations import in_words
     ],
 )
 def test_a_duration_is_said_in_its_largest_unit(seconds: float, words: str) -> None:
-    """Rounded, and never as "60 minutes" or "0 minutes"."""
+    """A duration is rounded, and never worded as "60 minutes" or "0 minutes"."""
     assert in_words(seconds) == words

@@ -1,4 +1,4 @@
-"""The tree of errors is what its docstring draws."""
+"""The tree of errors matches the drawing in its docstring."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NODE = re.compile(r"^((?:[│ ]   )*)(?:[├└]── )?(\w+Error)\b(?:.*\(HTT
 
 
 def drawn() -> dict[str, tuple[str, int | None]]:
-    """Each error of the drawing with its parent and its HTTP status."""
+    """Return each error of the drawing with its parent and its HTTP status."""
     found: dict[str, tuple[str, int | None]] = {}
     above: list[str] = []
     for line in (errors.__doc__ or "").splitlines():
@@ -25,7 +25,7 @@ def drawn() -> dict[str, tuple[str, int | None]]:
 
 
 def defined() -> dict[str, str]:
-    """Each error of the module with its parent."""
+    """Return each error of the module with its parent."""
     return {
         name: kind.__base__.__name__
         for name, kind in vars(errors).items()
@@ -34,13 +34,13 @@ def defined() -> dict[str, str]:
 
 
 def test_the_drawn_tree_is_the_tree() -> None:
-    """Every class stands in the drawing below its parent, and nothing else does."""
+    """The drawing shows every class below its parent, and nothing else."""
     assert {name: parent for name, (parent, _) in drawn().items()} == defined()
     assert len(defined()) > 10
 
 
 def test_the_drawn_statuses_are_the_statuses() -> None:
-    """Every error that has an HTTP status is drawn with it, and no other is."""
+    """The drawing gives each error's HTTP status, and none to an error without one."""
     for name, (_, status) in drawn().items():
         kind = getattr(errors, name)
         abstract = kind in (MessageError, ConsentError)
@@ -50,7 +50,7 @@ def test_the_drawn_statuses_are_the_statuses() -> None:
 
 
 def test_an_error_about_a_principal_keeps_them_and_says_what_to_do(ada: Principal) -> None:
-    """The objects stand beside the text."""
+    """An error about a principal keeps its objects, and its text says what to do."""
     required = ConsentRequiredError(ada, frozenset({"b", "a"}))
     revoked = GrantRevokedError(ada)
 

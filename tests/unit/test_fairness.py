@@ -1,4 +1,4 @@
-"""Fairness: one busy person keeps nobody else waiting, and what may have killed a process is tried with care."""
+"""Fairness: one busy person delays nobody else, and what may have killed a process is retried with care."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ONE, TWO, THREE = (ConversationKey("http", "demo", name) for name in ("one", "tw
 
 
 def test_a_person_with_all_their_turns_steps_aside(ada: Principal, grace: Principal) -> None:
-    """A further conversation of theirs waits for one of theirs to end; another person's goes on."""
+    """A further conversation of a person waits until one of their turns ends; another person's goes on."""
     turns = Fairness(concurrency=8, person_concurrency=1)
     adas, graces = Upcoming(ada, 0), Upcoming(grace, 0)
 
@@ -28,7 +28,7 @@ def test_a_person_with_all_their_turns_steps_aside(ada: Principal, grace: Princi
 
 
 def test_suspects_are_tried_one_at_a_time(ada: Principal, grace: Principal) -> None:
-    """While one suspect is in work another one steps aside, whoever wrote it, and messages beyond suspicion go on."""
+    """While one suspect runs, another one waits, even if it is another person's, and other messages go on."""
     turns = Fairness(concurrency=8, person_concurrency=4)
     first, second = Upcoming(ada, 1), Upcoming(grace, 1)
 
@@ -41,7 +41,7 @@ def test_suspects_are_tried_one_at_a_time(ada: Principal, grace: Principal) -> N
 
 
 async def test_who_was_interrupted_twice_runs_alone(ada: Principal, grace: Principal) -> None:
-    """It waits until nothing else is in work; what comes then waits until it has ended, though there would be room."""
+    """A message that was interrupted twice runs alone: it waits for the others to end, and later ones wait for it."""
     turns, steps = Fairness(concurrency=8, person_concurrency=4), list[str]()
     before_ends, trial_ends = asyncio.Event(), asyncio.Event()
 
@@ -66,7 +66,7 @@ async def test_who_was_interrupted_twice_runs_alone(ada: Principal, grace: Princ
 
 
 async def test_a_trial_that_is_cancelled_lets_the_others_go_on(ada: Principal, grace: Principal) -> None:
-    """Whether it waits to be alone or is, its end opens the room again."""
+    """A cancelled trial lets the others go on, whether it was waiting to be alone or running."""
     turns = Fairness(concurrency=8, person_concurrency=4)
 
     async def be_alone() -> None:

@@ -1,4 +1,4 @@
-"""Tools that are no methods: their specs, and the toolkit that runs them."""
+"""Tools that are not methods: their specs, and the toolkit that runs them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CREATE = given_tool("issues", "create", description="Create an issue.", schema=S
 
 
 class Issues(Toolkit, given=[CREATE]):
-    """Issues of one person, in a system that describes its own tools."""
+    """The issues of one person, in a system that describes its own tools."""
 
     name = "issues"
 
@@ -56,7 +56,7 @@ async def call(toolkit: Toolkit, name: str, arguments: Mapping[str, Any]) -> Any
 
 
 async def test_given_tools_run_on_the_persons_own_toolkit() -> None:
-    """Two people interleaved: each call runs on its own instance, marked methods beside given tools."""
+    """Two people's calls each run on their own toolkit, for given tools and marked methods alike."""
     kits = [Issues(owner) for owner in ("ada", "grace") * 5]
 
     answers = await asyncio.gather(*(call(kit, "issues_create", {"title": "t"}) for kit in kits))
@@ -66,19 +66,19 @@ async def test_given_tools_run_on_the_persons_own_toolkit() -> None:
 
 
 async def test_a_given_tools_error_is_told_to_the_model() -> None:
-    """As with a marked method."""
+    """A given tool's error reaches the model, as a marked method's does."""
     with pytest.raises(ToolFailed, match="This title is taken"):
         await call(Issues("ada"), "issues_create", {"title": "refused"})
 
 
 def test_a_given_tool_acts_unless_it_is_said_to_do_less() -> None:
-    """What is not known to be harmless is asked about."""
+    """A given tool counts as acting unless it is declared to do less."""
     assert CREATE.effect is Effect.ACT
     assert CREATE.definition.metadata == {"effect": "act", "oauth_scopes": (), "phrases": ()}
 
 
 def test_a_subclass_takes_over_given_tools() -> None:
-    """So does the class that a closed scope gives its objects."""
+    """A subclass has the given tools of its base, as does the class that a closed scope gives its objects."""
 
     class Same(Issues):
         pass
@@ -97,13 +97,13 @@ def test_a_subclass_takes_over_given_tools() -> None:
     ],
 )
 def test_arguments_that_do_not_fit_the_schema_are_refused(arguments: object, fault: str) -> None:
-    """The model is told what is wrong, and where."""
+    """Arguments that do not fit the schema are refused with what is wrong."""
     with pytest.raises(ValidationError, match=fault):
         CREATE.validator.validate_python(arguments)
 
 
 def test_arguments_come_as_json_too() -> None:
-    """Text that is no JSON is refused in the same way."""
+    """Arguments may come as JSON text, and invalid JSON is refused in the same way."""
     assert CREATE.validator.validate_json('{"title": "t"}') == {"title": "t"}
     with pytest.raises(ValidationError, match="Invalid JSON"):
         CREATE.validator.validate_json('{"title"')
@@ -119,7 +119,7 @@ def test_arguments_come_as_json_too() -> None:
     ],
 )
 def test_a_schema_that_cannot_be_checked_is_refused(schema: dict[str, Any], fault: str) -> None:
-    """Before any model is told of the tool; nothing is ever fetched for it."""
+    """A schema that cannot be checked is refused before a model sees the tool, and nothing is fetched for it."""
     with pytest.raises(SettingsError, match=fault):
         SchemaArguments("issues_create", schema)
 
@@ -135,13 +135,13 @@ def test_a_schema_that_cannot_be_checked_is_refused(schema: dict[str, Any], faul
 def test_a_tool_that_breaks_a_rule_is_refused(
     method: str, description: str, schema: dict[str, Any], fault: str
 ) -> None:
-    """The rules of marked methods hold for given tools."""
+    """Given tools obey the rules of marked methods."""
     with pytest.raises(SettingsError, match=fault):
         given_tool("issues", method, description=description, schema=schema)
 
 
 def test_given_tools_have_to_fit_their_class() -> None:
-    """Its name, each name once, and something that runs them."""
+    """A given tool needs its toolkit's name, a unique name, and a toolkit that can run it."""
     with pytest.raises(SettingsError, match="is another toolkit's"):
         type("Odd", (Toolkit,), {"name": "odd"}, given=[CREATE])
     with pytest.raises(SettingsError, match="has two tools of the name issues_create"):

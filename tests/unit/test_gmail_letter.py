@@ -18,18 +18,18 @@ from app.toolkits.written import MAX_HEADER, addresses, body_text, header_text
 
 
 def answered(**headers: str) -> dict[str, Any]:
-    """A mail in thread t1 with these headers; an underscore stands for a hyphen."""
+    """Return a mail in thread t1 with these headers; an underscore stands for a hyphen."""
     named = [{"name": name.replace("_", "-"), "value": value} for name, value in headers.items()]
     return {"threadId": "t1", "payload": {"headers": named}}
 
 
 def answer(mail: Mapping[str, Any], to: str, body: str, cc: str | None) -> OutgoingMail:
-    """An answer to a mail, under the subject that it has to have."""
+    """Return an answer to a mail, under the subject that it must have."""
     return outgoing(to, answering_subject(mail), body, cc, answers=mail)
 
 
 def parsed(written: OutgoingMail) -> tuple[EmailMessage, bytes]:
-    """A letter as the API is given it, as a mail, and as it is."""
+    """Return a letter as the API gets it, both parsed as a mail and as raw bytes."""
     raw = base64.urlsafe_b64decode(written.message["raw"])
     mail = message_from_bytes(raw, policy=default)
     assert isinstance(mail, EmailMessage)
@@ -47,7 +47,7 @@ def parsed(written: OutgoingMail) -> tuple[EmailMessage, bytes]:
     ],
 )
 def test_addresses_are_bare(given: str, bare: str) -> None:
-    """What is approved and sent is addresses without names, as a name can look like another address."""
+    """Only addresses without names are approved and sent, because a name can look like another address."""
     assert addresses(given) == bare
 
 
@@ -69,20 +69,20 @@ def test_addresses_are_bare(given: str, bare: str) -> None:
     ],
 )
 def test_other_addresses_are_refused(given: str) -> None:
-    """A malformed, invented or smuggled recipient is an error, not a guess."""
+    """A malformed, invented or smuggled recipient is an error and is not guessed at."""
     with pytest.raises(ValueError, match=r"please|write"):
         addresses(given)
 
 
 @pytest.mark.parametrize("text", ["a\nBcc: eve@evil.example", "a\rb", "a\x00b", "a\u2028b", "x" * 1000])
 def test_a_header_is_one_line(text: str) -> None:
-    """A line break in a subject would begin another header."""
+    """A header with a line break, which would begin another header, is refused."""
     with pytest.raises(ValueError, match="please"):
         header_text(text)
 
 
 def test_an_outgoing_mail_is_what_was_given() -> None:
-    """Recipients, subject and body arrive unchanged, in any script; there is no From."""
+    """Recipients, subject and body arrive unchanged in any script, and there is no From."""
     mail, raw = parsed(outgoing("ada@x.example", "Grüße 👋", "Line\n" + "ü" * 2000, "bob@x.example"))
 
     assert (mail["To"], mail["Cc"], mail["Subject"], mail["From"]) == (
@@ -107,7 +107,7 @@ def test_an_outgoing_mail_is_what_was_given() -> None:
     ],
 )
 def test_an_answer_refers_to_what_it_answers(headers: dict[str, str], references: list[str]) -> None:
-    """RFC 5322 section 3.6.4: the References of the mail, or its one In-Reply-To, then its own Message-ID."""
+    """As RFC 5322 section 3.6.4 says, an answer keeps the References or one In-Reply-To, and adds the Message-ID."""
     mail, _ = parsed(answer(answered(**headers), "a@x.example", "Yes.", None))
 
     assert str(mail.get("References", "")).split() == references
@@ -116,7 +116,7 @@ def test_an_answer_refers_to_what_it_answers(headers: dict[str, str], references
 
 
 def test_long_ids_stay_as_they_are() -> None:
-    """An id longer than a line is not encoded into another one, and a long thread keeps its first and last ids."""
+    """An id longer than a line is not encoded, and a long thread keeps its first and last ids."""
     ids = [f"<{number}-{'x' * 150}@mail.example>" for number in range(50)]
     _, raw = parsed(answer(answered(Message_ID=ids[-1], References=" ".join(ids[:-1])), "a@x.example", "Yes.", None))
 
@@ -138,7 +138,7 @@ def test_long_ids_stay_as_they_are() -> None:
     ],
 )
 def test_the_subject_of_an_answer(subject: str, answers: str) -> None:
-    """It says Re: once, and a line break in the other's subject begins no header."""
+    """The subject of an answer has one Re:, and a line break in the original subject begins no header."""
     message = answer(answered(Subject=subject, Message_ID="<1@x>"), "a@x.example", "Yes.", "b@x.example")
     mail, _ = parsed(message)
 
@@ -147,14 +147,14 @@ def test_the_subject_of_an_answer(subject: str, answers: str) -> None:
 
 
 def test_a_subject_of_any_length_can_be_answered() -> None:
-    """It is cut to what a header may have."""
+    """The subject of an answer is cut to the maximum length of a header."""
     mail, _ = parsed(answer(answered(Subject="x" * 5000), "a@x.example", "Yes.", None))
 
     assert mail["Subject"] == "Re: " + "x" * (MAX_HEADER - 4)
 
 
 def test_participants_are_all_who_wrote_or_got_it() -> None:
-    """Of every header of the four, whatever is written around the addresses; nobody out of another header."""
+    """Participants come from the four address headers, regardless of other text in them, and from no other header."""
     mail = answered(
         From='"Ada, L." <Ada@x.example>', To="b@x.example,c@x.example", Cc="(d) <d@x.example>", Subject="e@x.example"
     )
@@ -182,7 +182,7 @@ def test_participants_are_all_who_wrote_or_got_it() -> None:
     ],
 )
 def test_a_subject_is_read_as_it_was_approved(subject: str) -> None:
-    """Whatever it looks like, another mail program reads the very characters that the person saw."""
+    """Another mail program reads any subject exactly as the person approved it."""
     mail, raw = parsed(outgoing("ada@x.example", subject, "b", None))
 
     assert str(mail["Subject"]) == subject
@@ -193,7 +193,7 @@ def test_a_subject_is_read_as_it_was_approved(subject: str) -> None:
     "body", ["a\r\nb\rc\n", ".\nFrom x\n =?utf-8?q?x?=", "ü" * 3000, "\n\n a \n\n", "a\u2028b\xa0\t"]
 )
 def test_a_text_is_read_as_it_was_approved(body: str) -> None:
-    """Every character arrives; only the kind of the line breaks, and one at the end, are the mail's own."""
+    """Every character of a text arrives; only the kind of line breaks, and a final one, may change."""
     mail, _ = parsed(outgoing("ada@x.example", "s", body, None))
     approved = body_text(body)
 
@@ -209,7 +209,7 @@ def test_what_cannot_be_shown_is_not_written(body: str) -> None:
 
 @pytest.mark.parametrize("part", ["subject", "recipient", "text", "header"])
 def test_a_mail_that_reads_differently_is_not_sent(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A message that is not the one that was approved, in any header or in its text, is not handed over."""
+    """A mail that differs in any header or in its text from what was approved is not sent."""
     written = letter._written
 
     def tampered(name: str, value: str) -> str:

@@ -1,4 +1,4 @@
-"""What the Gmail tools take: arguments of a model, and phrases of a person for the offline model."""
+"""The arguments that the Gmail tools take from a model, and the phrases that a person can type for them."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ DEFINITIONS = [spec.definition for spec in GmailToolkit.tools().values()]
     ],
 )
 def test_a_phrase_calls_its_tool(typed: str, tool: str, arguments: dict[str, Any]) -> None:
-    """The phrase reaches the tool, with arguments that its schema takes."""
+    """A phrase calls its tool, with arguments that the tool's schema accepts."""
     call = reply([ModelRequest(parts=[UserPromptPart(typed)])], DEFINITIONS)
 
     assert isinstance(call, ToolCallPart)
@@ -123,17 +123,17 @@ def test_a_phrase_calls_its_tool(typed: str, tool: str, arguments: dict[str, Any
             "archive mail",
             "trash everything",
         ),
-        "reply to mail 18f0c2: yes",  # to whom? who approves an answer has to see it
-        "reply to mail 18f0c2 to grace@example.com: yes",  # under which subject?
+        "reply to mail 18f0c2: yes",  # the recipient is missing, and the person who approves has to see it
+        "reply to mail 18f0c2 to grace@example.com: yes",  # the subject is missing
     ],
 )
 def test_other_words_call_nothing(typed: str) -> None:
-    """What does not fit is not guessed at."""
+    """A message that fits no phrase calls nothing."""
     assert not isinstance(reply([ModelRequest(parts=[UserPromptPart(typed)])], DEFINITIONS), ToolCallPart)
 
 
 def test_recipients_are_bare_before_anybody_approves_them() -> None:
-    """The arguments that a person is shown are those that are sent: addresses without names."""
+    """Recipients become addresses without names before a person approves them, so they see what is sent."""
     arguments = {"to": "Ada <ada@x.example>", "subject": "s", "body": "b", "cc": '"ada@x.example" <eve@x.example>'}
     checked = GmailToolkit.tools()["gmail_send"].validator.validate_python(arguments)
 
@@ -141,7 +141,7 @@ def test_recipients_are_bare_before_anybody_approves_them() -> None:
 
 
 def test_a_mail_that_is_named_twice_counts_once() -> None:
-    """Ids are taken once each, so that eleven of which two are the same are ten."""
+    """An id that is given twice counts once, so eleven ids of which two are equal are ten."""
     arguments = {"message_ids": [f"18f{number}" for number in range(10)] + ["18f0"]}
     checked = GmailToolkit.tools()["gmail_archive"].validator.validate_python(arguments)
 
@@ -149,14 +149,14 @@ def test_a_mail_that_is_named_twice_counts_once() -> None:
 
 
 def test_a_person_is_one_term_of_the_search() -> None:
-    """Quotes would end the term, and the rest would be a search of its own."""
+    """Quotes are removed from a person's name, so that it cannot end its term and begin another search."""
     checked = GmailToolkit.tools()["gmail_from_person"].validator.validate_python({"person": 'Ada" OR in:anywhere "'})
 
     assert checked["person"] == "Ada OR in:anywhere"
 
 
 def test_only_what_others_notice_or_what_is_lost_acts() -> None:
-    """The effects as the design has them: who reads asks nobody, who acts asks always."""
+    """Each tool that acts or organises has the effect that the design gives it."""
     by_effect = {
         effect: {spec.method for spec in GmailToolkit.tools().values() if spec.effect is effect} for effect in Effect
     }
@@ -204,6 +204,6 @@ def test_only_what_others_notice_or_what_is_lost_acts() -> None:
     ],
 )
 def test_wrong_arguments_are_refused_before_the_tool(tool: str, arguments: dict[str, Any], wrong: str) -> None:
-    """The validator says what is wrong, so that the model can mend it and no call is made or approved."""
+    """The validator says what is wrong, so that the model can fix it before a call is made or approved."""
     with pytest.raises(ValidationError, match=wrong):
         GmailToolkit.tools()[f"gmail_{tool}"].validator.validate_python(arguments)

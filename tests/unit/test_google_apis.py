@@ -1,4 +1,4 @@
-"""Google's APIs, made from their discovery documents once."""
+"""Google's APIs, built once from their discovery documents."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ ROOT = "http://127.0.0.1:8085"
 
 @pytest.fixture(scope="module")
 def apis() -> GoogleApis:
-    """The templates, loaded as the tests go."""
+    """Return the templates, which are loaded as they are used."""
     return GoogleApis(ROOT)
 
 
 def requests_of(apis: GoogleApis) -> dict[str, HttpRequest]:
-    """One request of each of the seven APIs."""
+    """Return one request of each of the seven APIs."""
     return {
         "calendar": apis.resource("calendar", "v3", "events").list(calendarId="primary"),
         "docs": apis.resource("docs", "v1", "documents").get(documentId="d"),
@@ -39,7 +39,7 @@ def requests_of(apis: GoogleApis) -> dict[str, HttpRequest]:
 
 
 def methods_of(resource: Any, path: str = "") -> dict[str, str]:
-    """The docstring of every method of a resource and of those below it, by its path."""
+    """Return the docstring of every method of a resource, and of those below it, by path."""
     found: dict[str, str] = {}
     for name in resource.__dict__:
         method = getattr(resource, name)
@@ -51,7 +51,7 @@ def methods_of(resource: Any, path: str = "") -> dict[str, str]:
 
 
 def test_a_changed_root_keeps_each_apis_own_path(apis: GoogleApis) -> None:
-    """All APIs go to the given root, each below its own service path."""
+    """All APIs use the given root, each with its own service path."""
     paths = {name: request.uri.removeprefix(ROOT).partition("?")[0] for name, request in requests_of(apis).items()}
 
     assert paths == {
@@ -66,7 +66,7 @@ def test_a_changed_root_keeps_each_apis_own_path(apis: GoogleApis) -> None:
 
 
 def test_batches_and_uploads_go_to_the_changed_root_too(apis: GoogleApis) -> None:
-    """A batch is posted below the root, at the path of its API, and so is media."""
+    """Batches and uploads use the given root too, at the path of their API."""
     batches = {apis.batch_url(request.methodId) for request in requests_of(apis).values()}
     upload = apis.resource("drive", "v3", "files").create(media_body=MediaInMemoryUpload(b"x", "text/plain"))
 
@@ -75,7 +75,7 @@ def test_batches_and_uploads_go_to_the_changed_root_too(apis: GoogleApis) -> Non
 
 
 def test_without_a_root_each_api_is_where_google_has_it() -> None:
-    """The documents' own hosts stand, for calls and for batches."""
+    """Without a root, calls and batches go to the hosts in Google's documents."""
     apis = GoogleApis(None)
     request = apis.resource("calendar", "v3", "events").list(calendarId="primary")
 
@@ -85,7 +85,7 @@ def test_without_a_root_each_api_is_where_google_has_it() -> None:
 
 
 def test_a_resource_is_made_once_however_many_ask_first() -> None:
-    """Threads that ask for an API at the same time, the first time, all get the same resource."""
+    """Threads that ask for an API for the first time at the same moment all get the same resource."""
     apis = GoogleApis(ROOT)
     with ThreadPoolExecutor(16) as threads:
         found = set(threads.map(lambda _: id(apis.resource("sheets", "v4", "spreadsheets")), range(64)))
@@ -95,7 +95,7 @@ def test_a_resource_is_made_once_however_many_ask_first() -> None:
 
 
 def test_requests_of_two_people_share_nothing_that_changes(apis: GoogleApis) -> None:
-    """Requests of one template have headers of their own, without a token."""
+    """Two requests of one template have separate headers, which hold no token."""
     messages = apis.resource("gmail", "v1", "users", "messages")
     ada, grace = messages.list(userId="me", q="from:ada"), messages.list(userId="me", q="from:grace")
     ada.headers["x-person"] = "ada"
@@ -107,7 +107,7 @@ def test_requests_of_two_people_share_nothing_that_changes(apis: GoogleApis) -> 
 
 @pytest.mark.parametrize("api", API_VERSIONS)
 def test_a_template_has_every_method_and_no_description_of_bodies(apis: GoogleApis, api: str) -> None:
-    """It offers what Google's own client does, the pages of lists included, without the megabytes of docstrings."""
+    """A template has every method of Google's own client, including pages of lists, without megabytes of docstrings."""
     text = get_static_doc(api, API_VERSIONS[api])
     assert text is not None
     whole = methods_of(build_from_document(json.loads(text), http=NoHttp()))
@@ -118,14 +118,14 @@ def test_a_template_has_every_method_and_no_description_of_bodies(apis: GoogleAp
 
 
 def test_a_template_cannot_send(apis: GoogleApis) -> None:
-    """A request that is executed without a person's transport fails, for every API."""
+    """A request of any API that is executed without a person's transport fails."""
     for request in requests_of(apis).values():
         with pytest.raises(RuntimeError, match="GoogleClient"):
             request.execute()
 
 
 def test_method_scopes_are_those_of_the_document(apis: GoogleApis) -> None:
-    """The scopes of a method are what its discovery document lists, and every method of the seven APIs has some."""
+    """A method's scopes are those of its discovery document, and a method of each of the seven APIs has some."""
     send = apis.method_scopes("gmail.users.messages.send")
 
     assert "https://www.googleapis.com/auth/gmail.send" in send
@@ -143,7 +143,7 @@ def test_method_scopes_are_those_of_the_document(apis: GoogleApis) -> None:
     ],
 )
 def test_what_does_not_exist_is_named(apis: GoogleApis, path: tuple[str, str], complaint: str) -> None:
-    """A misspelt API, version or resource is a mistake of the set-up that the error explains."""
+    """A misspelt API, version or resource raises an error that explains the mistake."""
     apis.resource("gmail", "v1")
 
     with pytest.raises(SettingsError, match=complaint):
@@ -152,12 +152,12 @@ def test_what_does_not_exist_is_named(apis: GoogleApis, path: tuple[str, str], c
 
 @pytest.mark.parametrize("method_id", ["gmail.users.messages.teleport", "nothing.at.all"])
 def test_an_unknown_method_is_named(apis: GoogleApis, method_id: str) -> None:
-    """A misspelt method id is refused, so that a tool's declared scopes are compared with something real."""
+    """A misspelt method id is refused, so that a tool's declared scopes are compared with real ones."""
     with pytest.raises(SettingsError, match=method_id):
         apis.method_scopes(method_id)
 
 
 def test_the_library_logs_no_bodies_and_no_searches() -> None:
-    """Loggers that would write URLs with search words, and error bodies, are quiet below errors."""
+    """The library's loggers, which would write search words and error bodies, are silent below errors."""
     for name in ("googleapiclient.http", "googleapiclient.discovery", "googleapiclient.model"):
         assert not logging.getLogger(name).isEnabledFor(logging.WARNING)

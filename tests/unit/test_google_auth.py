@@ -1,4 +1,4 @@
-"""Google's sign-in: consent URL, code exchange, refresh, revocation."""
+"""Google's sign-in: consent URL, code exchange, refresh and revocation."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ GMAIL = "https://www.googleapis.com/auth/gmail.readonly"
 
 @pytest.fixture
 def google() -> Iterator[GoogleSignIn]:
-    """Google's endpoints, answering as a test says."""
+    """Yield Google's endpoints, which answer as a test says."""
     with google_sign_in() as fake:
         yield fake
 
@@ -75,7 +75,7 @@ def test_authorization_url_asks_for_a_lasting_grant_with_pkce(google: GoogleSign
 
 
 def test_authorization_url_takes_earlier_grants_in_only_when_told(google: GoogleSignIn) -> None:
-    """Only an upgrade of a link that exists names its account and includes what was granted before."""
+    """A request to widen an account names it and includes the scopes that were granted before."""
     url = google.auth.authorization_url(
         AuthorizationRequest(
             frozenset({GMAIL}), "s", "n", "c", login_hint="ada@example.com", include_granted_scopes=True
@@ -88,7 +88,7 @@ def test_authorization_url_takes_earlier_grants_in_only_when_told(google: Google
 
 
 async def test_exchange_gives_what_was_granted_and_by_whom(google: GoogleSignIn) -> None:
-    """Granted scopes come from Google's answer, the account from the id_token, and the verifier goes out."""
+    """The granted scopes come from Google's answer and the account from the id_token, and the verifier is sent."""
     tokens = await sign_in(google)
     sent = google.received[0].form
 
@@ -99,7 +99,7 @@ async def test_exchange_gives_what_was_granted_and_by_whom(google: GoogleSignIn)
 
 
 async def test_two_people_who_connect_at_once_get_each_their_own(google: GoogleSignIn) -> None:
-    """Exchanges that run at the same time never mix accounts or tokens."""
+    """Concurrent exchanges never mix up accounts or tokens."""
     people = {f"code-{number}": f"{number}" for number in range(12)}
     for code, subject in people.items():
         signed = id_token(sub=subject, nonce=f"nonce-{code}")
@@ -132,7 +132,7 @@ async def test_two_people_who_connect_at_once_get_each_their_own(google: GoogleS
     ids=lambda changes: " ".join(changes),
 )
 async def test_exchange_refuses_an_id_token_that_does_not_fit(google: GoogleSignIn, changes: dict[str, Any]) -> None:
-    """An id_token of another issuer, client, consent, time or key, or of an unverified address, links nobody."""
+    """An id_token of another issuer, client, consent, time or key, or with an unverified address, is refused."""
     signed = id_token(**changes)
     google.answers["/token"] = token_answer(id_token=signed)
 
@@ -155,7 +155,7 @@ async def test_exchange_refuses_an_id_token_that_does_not_fit(google: GoogleSign
 async def test_exchange_takes_both_issuers_and_a_clock_a_little_off(
     google: GoogleSignIn, changes: dict[str, Any]
 ) -> None:
-    """An id_token may name the issuer without a scheme, its party, and a time a few seconds ahead."""
+    """An id_token may name its issuer without a scheme, its party, and a time a few seconds ahead."""
     google.answers["/token"] = token_answer(id_token=id_token(**changes))
 
     tokens = await sign_in(google)
@@ -165,7 +165,7 @@ async def test_exchange_takes_both_issuers_and_a_clock_a_little_off(
 
 @pytest.mark.parametrize("missing", ["id_token", "refresh_token"])
 async def test_exchange_refuses_an_answer_without_account_or_refresh_token(google: GoogleSignIn, missing: str) -> None:
-    """Without an id_token it is nobody's, and without a refresh token it would end within the hour."""
+    """An answer without an id_token names nobody, one without a refresh token soon ends, and both are refused."""
     google.answers["/token"] = token_answer(**{missing: None})
 
     with pytest.raises(CallbackRefusedError):
@@ -173,7 +173,7 @@ async def test_exchange_refuses_an_answer_without_account_or_refresh_token(googl
 
 
 async def test_exchange_refuses_an_empty_nonce(google: GoogleSignIn) -> None:
-    """A consent without a nonce of its own fits no id_token, not even one without a nonce."""
+    """A consent without its own nonce accepts no id_token, not even one without a nonce."""
     google.answers["/token"] = token_answer(id_token=id_token(nonce=""))
 
     with pytest.raises(CallbackRefusedError):
@@ -181,7 +181,7 @@ async def test_exchange_refuses_an_empty_nonce(google: GoogleSignIn) -> None:
 
 
 async def test_exchange_refuses_a_code_that_google_does_not_take(google: GoogleSignIn) -> None:
-    """A code that is used, expired or of another consent is the callback's fault."""
+    """A code that Google refuses is an error of the callback."""
     google.status, google.answers["/token"] = 400, {"error": "invalid_grant", "error_description": "Bad Request"}
 
     with pytest.raises(CallbackRefusedError):
@@ -189,7 +189,7 @@ async def test_exchange_refuses_a_code_that_google_does_not_take(google: GoogleS
 
 
 async def test_refresh_gives_the_new_tokens(google: GoogleSignIn) -> None:
-    """A refresh gives the next access token, the rotated refresh token if there is one, and no account."""
+    """A refresh returns the next access token, the rotated refresh token if there is one, and no account."""
     google.answers["/token"] = token_answer(access_token="ya29.next", refresh_token=None, id_token=None)
     kept = await google.auth.refresh("1//old")
     google.answers["/token"] = token_answer(refresh_token="1//new")
@@ -213,7 +213,7 @@ async def test_refresh_gives_the_new_tokens(google: GoogleSignIn) -> None:
 async def test_only_invalid_grant_says_that_a_grant_is_over(
     google: GoogleSignIn, status: int, body: dict[str, Any], kind: type[ProviderError]
 ) -> None:
-    """Every other failure leaves the grant alive, and none carries a token."""
+    """Only invalid_grant means that the grant has ended, and no error contains a token."""
     google.status, google.answers["/token"] = status, body
 
     with pytest.raises(ProviderError) as failed:
@@ -225,7 +225,7 @@ async def test_only_invalid_grant_says_that_a_grant_is_over(
 
 
 async def test_free_text_in_place_of_an_error_code_is_dropped(google: GoogleSignIn) -> None:
-    """A reason is an identifier; anything else that stands in its place may quote a person's data."""
+    """A reason that is not an identifier is dropped, because it may quote a person's data."""
     google.status, google.answers["/token"] = 400, {"error": "no grant for ada@example.com"}
 
     with pytest.raises(GoogleError) as failed:
@@ -236,7 +236,7 @@ async def test_free_text_in_place_of_an_error_code_is_dropped(google: GoogleSign
 
 
 async def test_no_answer_is_a_google_error_without_the_form() -> None:
-    """When Google cannot be reached the error names neither the token nor the client's secret."""
+    """If Google cannot be reached, the error contains neither the token nor the client's secret."""
     nowhere = GoogleEndpoints(*["http://127.0.0.1:1"] * 5)
     with urllib3.PoolManager() as pool:
         async with httpx2.AsyncClient() as http:
@@ -256,7 +256,7 @@ async def test_no_answer_is_a_google_error_without_the_form() -> None:
 
 
 async def test_revoke_counts_a_token_that_has_ended_as_done(google: GoogleSignIn) -> None:
-    """Revoking twice is no error; only another answer is."""
+    """Revoking a token that has already ended is not an error, but any other refusal is."""
     await google.auth.revoke("1//one")
     google.status, google.answers["/revoke"] = 400, {"error": "invalid_token"}
     await google.auth.revoke("1//one")
@@ -268,7 +268,7 @@ async def test_revoke_counts_a_token_that_has_ended_as_done(google: GoogleSignIn
 
 
 async def test_no_secret_is_in_a_repr(google: GoogleSignIn) -> None:
-    """Neither the tokens nor the client that got them show a secret."""
+    """The reprs of the tokens and of the client that fetched them show no secret."""
     tokens = await sign_in(google)
 
     shown = repr(tokens) + repr(google.auth)

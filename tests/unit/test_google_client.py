@@ -1,4 +1,4 @@
-"""Google's APIs as one person, for one message."""
+"""The client of Google's APIs for one person and one message."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ADA = Principal("http", "demo", "ada")
 
 
 class Google:
-    """A Google on loopback, and clients of it that share one pool and one set of templates."""
+    """A Google on loopback whose clients share one pool and one set of templates."""
 
     def __init__(self, loopback: Loopback, pool: urllib3.PoolManager) -> None:
         self.received = loopback.received
@@ -51,13 +51,13 @@ class Google:
 
 @pytest.fixture
 def google() -> Iterator[Google]:
-    """A Gmail of two people."""
+    """Yield the Gmail of two people."""
     with serve(gmail) as loopback, urllib3.PoolManager(maxsize=16) as pool:
         yield Google(loopback, pool)
 
 
 async def test_two_people_at_once_get_their_own_answers(google: Google) -> None:
-    """600 calls of two people, interleaved over shared connections and templates, mix nothing."""
+    """600 interleaved calls of two people over shared connections and templates each get their own answer."""
     clients = {name: google.client(FakeCredentials(f"token-{name}")) for name in ("ada", "grace")}
     asked = [(name, f"{number}") for number in range(300) for name in clients]
 
@@ -67,7 +67,7 @@ async def test_two_people_at_once_get_their_own_answers(google: Google) -> None:
 
 
 async def test_two_peoples_batches_at_once_get_their_own_answers(google: Google) -> None:
-    """Batches keep to their person and to the order of their requests, 50 to an HTTP request."""
+    """Concurrent batches of two people keep their own answers in order, with at most 50 in an HTTP request."""
     ids = [f"{number}" for number in range(120)]
     clients = {name: google.client(FakeCredentials(f"token-{name}")) for name in ("ada", "grace")}
 
@@ -89,7 +89,7 @@ async def test_two_peoples_batches_at_once_get_their_own_answers(google: Google)
     ids=["expired by the clock", "refused with 401"],
 )
 async def test_a_token_that_has_ended_is_renewed_once(google: Google, credentials: FakeCredentials) -> None:
-    """Expiry and a 401 both lead to the refresh handler, and the call is then made with the new token."""
+    """Expiry and a 401 each lead to one renewal, and the call is then made with the new token."""
     answer = await google.client(credentials).execute(google.get("1"))
 
     assert answer["snippet"] == "ada"
@@ -97,7 +97,7 @@ async def test_a_token_that_has_ended_is_renewed_once(google: Google, credential
 
 
 async def test_a_token_that_ends_within_a_batch_is_renewed_once(google: Google) -> None:
-    """Parts that are refused with 401 are sent once more, together, after one renewal."""
+    """Parts of a batch that are refused with 401 are sent again together after one renewal."""
     credentials = FakeCredentials("token-stale", renewed="token-ada")
 
     answers = await google.client(credentials).execute_batch([google.get(each) for each in "abc"])
@@ -108,7 +108,7 @@ async def test_a_token_that_ends_within_a_batch_is_renewed_once(google: Google) 
 
 
 async def test_a_new_token_that_is_refused_as_well_ends_the_call(google: Google) -> None:
-    """Google is not asked for ever: one renewal, then the 401 is the answer."""
+    """A token is renewed only once: if the new one is refused too, the call ends with the 401."""
     alone, batched = FakeCredentials("token-stale"), FakeCredentials("token-stale")
 
     with pytest.raises(GoogleError) as failed:
@@ -122,7 +122,7 @@ async def test_a_new_token_that_is_refused_as_well_ends_the_call(google: Google)
 
 
 async def test_a_grant_that_ends_by_it_is_told_as_such(google: Google) -> None:
-    """Where the refused token is the grant's, the call says that consent is needed, alone and within a batch."""
+    """If the refused token is the grant's own, a call and a batch both say that the grant is revoked."""
     credentials = FakeCredentials("token-stale", ends=True)
     client = google.client(credentials)
 
@@ -134,7 +134,7 @@ async def test_a_grant_that_ends_by_it_is_told_as_such(google: Google) -> None:
 
 
 async def test_another_error_says_nothing_of_the_grant(google: Google) -> None:
-    """What is not there, or cannot be renewed for now, ends no grant."""
+    """Neither a mail that is missing nor a renewal that fails for now ends the grant."""
     missing = FakeCredentials("token-ada", ends=True)
     away = FakeCredentials("token-stale", renewed=GoogleError("Google answered 401", status=401), ends=True)
 
@@ -146,7 +146,7 @@ async def test_another_error_says_nothing_of_the_grant(google: Google) -> None:
 
 @pytest.mark.parametrize("cause", [GrantRevokedError(ADA), ConsentRequiredError(ADA, frozenset({"s"}))])
 async def test_why_a_renewal_failed_is_kept(google: Google, cause: Exception) -> None:
-    """The error that the refresh handler was given comes out, whether it wraps it, passes it on or raises it."""
+    """The refresh handler's error is raised, whether google-auth wraps it, passes it on or raises it."""
     wrapped = RefreshError("refused")
     wrapped.__cause__ = cause
     for raised in (wrapped, RefreshError("refused", cause), cause):
@@ -158,7 +158,7 @@ async def test_why_a_renewal_failed_is_kept(google: Google, cause: Exception) ->
 
 
 async def test_a_renewal_that_fails_without_a_reason_is_a_google_error(google: Google) -> None:
-    """google-auth's own complaint about a renewal does not leave the client."""
+    """google-auth's own error about a renewal does not leave the client."""
     credentials = FakeCredentials("token-stale", renewed=RefreshError("refused"))
 
     with pytest.raises(GoogleError, match="could not be renewed"):
@@ -166,7 +166,7 @@ async def test_a_renewal_that_fails_without_a_reason_is_a_google_error(google: G
 
 
 async def test_an_error_says_status_and_reason_and_no_text(google: Google) -> None:
-    """Of Google's error body only the machine-readable reason comes out, alone and within a batch."""
+    """An error contains only the machine-readable reason of Google's answer, alone and within a batch."""
     client = google.client(FakeCredentials("token-ada"))
 
     with pytest.raises(GoogleError) as failed:
@@ -180,7 +180,7 @@ async def test_an_error_says_status_and_reason_and_no_text(google: Google) -> No
 
 
 async def test_an_answer_that_is_no_json_is_a_google_error(google: Google) -> None:
-    """What cannot be read is refused without being quoted, alone and within a batch."""
+    """An answer that is not JSON is an error that does not quote it, alone and within a batch."""
     client = google.client(FakeCredentials("token-ada"))
 
     with pytest.raises(GoogleError) as failed:
@@ -194,7 +194,7 @@ async def test_an_answer_that_is_no_json_is_a_google_error(google: Google) -> No
 
 @pytest.mark.parametrize("reply", [Reply(b"{}"), Reply(b"{}", headers={"Content-Type": "text/html"}), Reply(b"", 503)])
 async def test_a_batch_without_parts_is_a_google_error(reply: Reply) -> None:
-    """An answer that is not the batch's, or that lacks a part of it, is refused as a whole."""
+    """An answer that is not the batch's, or that lacks a part of it, fails the whole batch."""
     with serve(lambda _: reply) as loopback, urllib3.PoolManager() as pool:
         google = Google(loopback, pool)
         client = google.client(FakeCredentials("token-ada"))
@@ -204,7 +204,7 @@ async def test_a_batch_without_parts_is_a_google_error(reply: Reply) -> None:
 
 
 async def test_a_batch_of_two_apis_is_refused(google: Google) -> None:
-    """Each API has a batch endpoint of its own, so a mixed batch is a programming error; an empty one is no call."""
+    """A batch of two APIs is refused, because each API has its own batch endpoint; an empty batch sends nothing."""
     client = google.client(FakeCredentials("token-ada"))
     files = client.resource("drive", "v3", "files").list()
 
@@ -215,7 +215,7 @@ async def test_a_batch_of_two_apis_is_refused(google: Google) -> None:
 
 
 async def test_no_answer_in_time_is_a_google_error() -> None:
-    """A call ends with the message's time, long before its answer would, and says so without its URL."""
+    """A call ends at the message's deadline, and its error does not contain the URL."""
     endless = Reply(b"{}" * 5_000, drip=0.1)
     with serve(lambda _: endless) as loopback, urllib3.PoolManager() as pool:
         google = Google(loopback, pool)
@@ -225,7 +225,7 @@ async def test_no_answer_in_time_is_a_google_error() -> None:
 
 
 async def test_no_connection_is_a_google_error() -> None:
-    """When Google cannot be reached, the error tells nothing of what was asked."""
+    """If Google cannot be reached, the error does not show what was asked."""
     with urllib3.PoolManager() as pool:
         google = Google(Loopback("http://127.0.0.1:1"), pool)
         request = google.get("private-id")
@@ -236,7 +236,7 @@ async def test_no_connection_is_a_google_error() -> None:
 
 
 async def test_a_client_is_gone_when_its_request_is(google: Google) -> None:
-    """After the last reference, nothing shared keeps a client, and no collector is needed."""
+    """A client is freed after its last reference without the collector, because nothing shared keeps it."""
     client = google.client(FakeCredentials("token-ada"))
     await client.execute(google.get("1"))
     await client.execute_batch([google.get("1")])
@@ -251,7 +251,7 @@ async def test_a_client_is_gone_when_its_request_is(google: Google) -> None:
 
 
 async def test_every_attempt_is_recorded_with_its_answer(google: Google) -> None:
-    """A call that is refused and sent again counts twice, and each item of a batch by itself; two people, two lists."""
+    """Every attempt is recorded, each item of a batch separately, in a list of its own for each person."""
     of_ada, of_grace = Recorder(), Recorder()
     ada = google.client(FakeCredentials("token-old", renewed="token-ada"), recorder=of_ada)
     grace = google.client(FakeCredentials("token-grace"), recorder=of_grace)
@@ -266,7 +266,7 @@ async def test_every_attempt_is_recorded_with_its_answer(google: Google) -> None
 
 
 async def test_a_batch_that_is_refused_is_recorded_twice(google: Google) -> None:
-    """Googleapiclient sends the refused items of a batch once more; both attempts are there, item by item."""
+    """The refused items of a batch are sent again, and both attempts are recorded item by item."""
     recorder = Recorder()
     client = google.client(FakeCredentials("token-old", renewed="token-ada"), recorder=recorder)
     answers = await client.execute_batch([google.get("1"), google.get("2")])
@@ -277,7 +277,7 @@ async def test_a_batch_that_is_refused_is_recorded_twice(google: Google) -> None
 
 
 async def test_what_is_given_up_counts_as_sent() -> None:
-    """A caller that is cancelled does not see the answer, and the call may take effect all the same."""
+    """A call whose caller was cancelled is recorded as sent, because it may still take effect."""
     entered, leave = threading.Event(), threading.Event()
 
     def slow(request: Received) -> Reply:
@@ -301,7 +301,7 @@ async def test_what_is_given_up_counts_as_sent() -> None:
 
 
 async def test_nothing_is_sent_again_for_a_caller_that_is_gone() -> None:
-    """Its rows are written by then: a call that is refused after that is renewed for nothing, and not repeated."""
+    """A call that is refused after its caller was cancelled is not repeated, because its rows are already written."""
     entered, leave = threading.Event(), threading.Event()
 
     def slow(request: Received) -> Reply:
@@ -328,7 +328,7 @@ async def test_nothing_is_sent_again_for_a_caller_that_is_gone() -> None:
 
 
 async def test_what_is_not_sent_is_not_recorded(google: Google) -> None:
-    """A call whose token could not be renewed never left, so there is no row that says it did."""
+    """A call whose token could not be renewed is not sent and not recorded."""
     recorder = Recorder()
     credentials = FakeCredentials("token-ada", expires_in=-10, renewed=RefreshError("over"))
     with pytest.raises(GoogleError):

@@ -1,4 +1,4 @@
-"""Faults of Google's that pass are waited out where nothing can happen twice; operators are told the others."""
+"""Google's transient faults are retried where nothing can happen twice; lasting ones are logged for operators."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ REFUSED = Reply(b"{}", 400)
 
 
 def reading(apis: GoogleApis) -> HttpRequest:
-    """A request that only reads."""
+    """Return a request that only reads."""
     request: HttpRequest = apis.resource("gmail", "v1", "users", "messages").get(userId="me", id="1")
     return request
 
 
 def sending(apis: GoogleApis) -> HttpRequest:
-    """A request that must not be done twice."""
+    """Return a request that must not take effect twice."""
     request: HttpRequest = apis.resource("gmail", "v1", "users", "messages").send(userId="me", body={"raw": ""})
     return request
 
 
 async def tries(first: Reply, make: Callable[[GoogleApis], HttpRequest], seconds: float = 60.0) -> int:
-    """How often a request is sent whose first try is answered so, and all others well."""
+    """Return how often a request is sent if its first try gets this answer and later ones succeed."""
     answers = [first]
     with serve(lambda _: answers.pop() if answers else Reply(b"{}")) as loopback, urllib3.PoolManager() as pool:
         apis, deadline = GoogleApis(loopback.url), Deadline.after(seconds)
@@ -62,8 +62,8 @@ async def tries(first: Reply, make: Callable[[GoogleApis], HttpRequest], seconds
     [
         (UNAVAILABLE, reading, 2),
         (BUSY, reading, 2),
-        (UNAVAILABLE, sending, 1),  # it may have been sent
-        (BUSY, sending, 2),  # it was not
+        (UNAVAILABLE, sending, 1),  # the mail may have been sent
+        (BUSY, sending, 2),  # the mail was not sent
         (USED_UP, reading, 1),
         (NOT_ENABLED, reading, 1),
         (REFUSED, reading, 1),
@@ -72,7 +72,7 @@ async def tries(first: Reply, make: Callable[[GoogleApis], HttpRequest], seconds
 async def test_a_call_is_repeated_where_that_helps_and_cannot_double_anything(
     reply: Reply, make: Callable[[GoogleApis], HttpRequest], times: int
 ) -> None:
-    """Reading survives a 503 and a 429; a write is repeated only after a refusal; what does not pass is not."""
+    """A read is retried after a 503 and a 429, a write only after a refusal, and neither after a lasting fault."""
     assert await tries(reply, make) == times
 
 
@@ -81,7 +81,7 @@ BACKEND = Reply(json.dumps({"error": {"errors": [{"reason": "backendError"}]}}).
 
 
 class Mails:
-    """Answers parts of batches: the first tries of some mails with a fault, all others well; counts what it did.
+    """A Gmail that answers parts of batches, fails the first tries for some mails and counts what it did.
 
     Attributes:
         batches: The ids of the mails of each batch that came in, and of the person who sent it.
@@ -95,7 +95,7 @@ class Mails:
         self.done: Counter[tuple[str, str]] = Counter()
 
     def answer(self, request: Received) -> Reply:
-        """Answer a batch."""
+        """Answer a batch and record it."""
         ids: set[str] = set()
 
         def part(inner: Received) -> Reply:
@@ -114,7 +114,7 @@ class Mails:
 
 
 async def archived(mails: Mails, person: str, ids: Sequence[str], seconds: float = 60.0) -> Any:
-    """What the Gmail toolkit of a person says who archives these mails."""
+    """Archive these mails with a person's Gmail toolkit and return its result."""
     with serve(mails.answer) as loopback, urllib3.PoolManager() as pool:
         apis, deadline = GoogleApis(loopback.url), Deadline.after(seconds)
         credentials = FakeCredentials(f"token-{person}")
@@ -124,7 +124,7 @@ async def archived(mails: Mails, person: str, ids: Sequence[str], seconds: float
 
 @pytest.mark.parametrize("fault", [BUSY, RATE, UNAVAILABLE, BACKEND], ids=["429", "rate", "503", "backend"])
 async def test_a_part_of_a_batch_that_fails_is_sent_again_alone(fault: Reply) -> None:
-    """What took effect is never repeated; two people at once each repeat their own part."""
+    """Only the failed parts of a batch are sent again, for two people at once."""
     mails = Mails({"a3": [fault], "g1": [fault, fault]})
     ada, grace = await asyncio.gather(
         archived(mails, "ada", ["a1", "a2", "a3"]), archived(mails, "grace", ["g1", "g2"])
@@ -137,7 +137,7 @@ async def test_a_part_of_a_batch_that_fails_is_sent_again_alone(fault: Reply) ->
 
 
 async def test_the_rest_of_a_batch_is_reported_by_its_ids() -> None:
-    """What cannot pass is not tried again, what asks for more time than is left is not waited for."""
+    """Neither a lasting fault nor one that asks for a longer wait than the deadline allows is retried."""
     patient = Reply(b"{}", 429, headers={"Retry-After": "3600"})
     mails = Mails({"a1": [REFUSED], "a2": [patient], "a3": [NOT_ENABLED]})
     result = await archived(mails, "ada", ["a1", "a2", "a3", "a4"])
@@ -148,14 +148,14 @@ async def test_the_rest_of_a_batch_is_reported_by_its_ids() -> None:
 
 
 async def test_the_deadline_of_the_message_is_never_exceeded() -> None:
-    """A pause that Google asks for and that would not fit is not begun."""
+    """A pause that Google asks for is not begun if it would exceed the deadline."""
     patient = Reply(b"{}", 503, headers={"Retry-After": "3600"})
 
     assert await tries(patient, reading) == 1
 
 
 async def test_a_fault_that_does_not_pass_in_time_is_an_error() -> None:
-    """After a few tries the last error is raised."""
+    """After the maximum number of tries, the last error is raised."""
     with serve(lambda _: UNAVAILABLE) as loopback, urllib3.PoolManager() as pool:
         apis, ada = GoogleApis(loopback.url), FakeCredentials("token-ada")
         client = GoogleClient(ada, apis, pool, LoopThreads(), Deadline.after(60), Recorder(), google_faults())
@@ -166,7 +166,7 @@ async def test_a_fault_that_does_not_pass_in_time_is_an_error() -> None:
 
 
 async def test_what_only_an_administrator_can_fix_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    """The line says what to do, and stands in the log once however many calls meet it."""
+    """A fault that only an administrator can fix is logged once, with what to do, however many calls meet it."""
     with serve(lambda _: NOT_ENABLED) as loopback, urllib3.PoolManager() as pool:
         apis, faults = GoogleApis(loopback.url), google_faults()
         for name in ("ada", "grace"):
@@ -187,7 +187,7 @@ async def test_what_only_an_administrator_can_fix_is_logged_once(caplog: pytest.
     ids=str,
 )
 async def test_an_answer_that_the_standard_allows_is_accepted(changes: dict[str, object]) -> None:
-    """`expires_in` as text or missing, a refresh without `scope`: RFC 6749 section 5.1."""
+    """A refresh is accepted with `expires_in` as text or missing, and without `scope` (RFC 6749 section 5.1)."""
     with google_sign_in() as google:
         google.answers["/token"] = token_answer(**changes)
         tokens = await google.auth.refresh("1//old")
@@ -197,7 +197,7 @@ async def test_an_answer_that_the_standard_allows_is_accepted(changes: dict[str,
 
 
 async def test_a_rotated_refresh_token_is_never_lost() -> None:
-    """An answer that lacks all else still hands it over, to be stored in place of the one that has ended."""
+    """A rotated refresh token is returned even if the answer lacks everything else, because the old one has ended."""
     with google_sign_in() as google:
         google.answers["/token"] = {"refresh_token": "1//new"}
         tokens = await google.auth.refresh("1//old")

@@ -17,7 +17,7 @@ AUTH = "https://www.googleapis.com/auth/"
 
 
 def methods_of(description: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Every method below a description, once for each scope that allows it."""
+    """Yield every method below a description with each scope that allows it."""
     for method in description.get("methods", {}).values():
         yield from ((scope, method["id"]) for scope in method.get("scopes", ()))
     for below in description.get("resources", {}).values():
@@ -26,7 +26,7 @@ def methods_of(description: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def allowed() -> dict[str, set[str]]:
-    """By scope, the methods that Google's discovery documents allow with it."""
+    """Return the methods that Google's discovery documents allow, by scope."""
     found: dict[str, set[str]] = defaultdict(set)
     for name, version in (*API_VERSIONS.items(), ("slides", "v1")):
         text = get_static_doc(name, version)
@@ -37,7 +37,7 @@ def allowed() -> dict[str, set[str]]:
 
 
 def test_no_implication_promises_more_than_google_allows(allowed: dict[str, set[str]]) -> None:
-    """Whatever a scope is said to permit, Google's own documents allow with it, method by method."""
+    """Google's documents allow every method that a scope is said to permit."""
     broken = {
         (wide, narrow): methods
         for wide, permitted in PERMITS.items()
@@ -61,14 +61,14 @@ def test_no_implication_promises_more_than_google_allows(allowed: dict[str, set[
     ],
 )
 def test_a_wide_scope_permits_the_narrow_ones(granted: set[str], wanted: set[str], missing: set[str]) -> None:
-    """What a granted scope permits is not asked for again; what it does not permit is."""
+    """Only scopes that the granted ones do not already permit are asked for."""
     found = missing_scopes(frozenset(AUTH + each for each in wanted), frozenset(AUTH + each for each in granted))
 
     assert found == {AUTH + each for each in missing}
 
 
 def test_the_whole_mailbox_permits_every_gmail_scope_that_tools_use() -> None:
-    """`https://mail.google.com/` is asked for by other programs, and covers reading, labels and sending."""
+    """`https://mail.google.com/`, which other programs ask for, permits reading, labels and sending."""
     wanted = frozenset(AUTH + f"gmail.{each}" for each in ("readonly", "modify", "send", "compose", "labels"))
 
     assert missing_scopes(wanted, frozenset({"https://mail.google.com/"})) == frozenset()

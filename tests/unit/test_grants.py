@@ -1,4 +1,4 @@
-"""Grants at rest: whose they are, which one counts, and what stands in the database."""
+"""Grants at rest: whose they are, which one is used, and what the database holds."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from tests.fakes.sandbox import READ, SEND, Clock
 
 @pytest.fixture
 def clock() -> Clock:
-    """A clock that the test moves."""
+    """Return a clock that the test moves."""
     return Clock()
 
 
 @pytest.fixture
 def grants(database: Database, key_ring: KeyRing, clock: Clock) -> Grants:
-    """Grants on that clock."""
+    """Return grants on that clock."""
     return Grants(database, key_ring, now=clock)
 
 
 async def test_each_person_finds_their_own(
     grants: Grants, database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """A grant is found by its own person alone, whole, also when two people connected one Google account."""
+    """A grant is found, complete, by its own person only, even if two people connected the same Google account."""
     assert await grants.find(ada) is None
     await connect(database, grants, ada, google_tokens("ada-1", scopes=frozenset({READ, SEND})))
     assert await grants.find(grace) is None
@@ -52,7 +52,7 @@ async def test_each_person_finds_their_own(
 
 
 async def test_people_who_differ_in_one_part_share_nothing(grants: Grants, database: Database, ada: Principal) -> None:
-    """The same user id in another tenant or on another platform is somebody else."""
+    """The same user id in another tenant or on another platform is a different person."""
     await connect(database, grants, ada, google_tokens("ada-1"))
 
     for other in (Principal("telegram", ada.tenant, ada.user), Principal(ada.platform, "T-other", ada.user)):
@@ -62,7 +62,7 @@ async def test_people_who_differ_in_one_part_share_nothing(grants: Grants, datab
 async def test_a_new_consent_for_the_same_account_replaces_the_grant(
     grants: Grants, database: Database, ada: Principal
 ) -> None:
-    """The row stays, its version grows, and what Google granted now is what counts."""
+    """A new consent for the same account keeps the row, raises its version and replaces tokens and granted scopes."""
     first = await connect(database, grants, ada, google_tokens("ada-1", scopes=frozenset({READ, SEND})))
     second = await connect(database, grants, ada, google_tokens("ada-2", scopes=frozenset({READ})))
     grant = await grants.find(ada)
@@ -75,7 +75,7 @@ async def test_a_new_consent_for_the_same_account_replaces_the_grant(
 async def test_a_second_account_stands_beside_the_first(
     grants: Grants, database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """What is connected later takes nothing over: the first account stays in use, and both can be refreshed."""
+    """A second account does not replace the first: the first stays in use, and both can be refreshed."""
     for person, name in ((ada, "ada-1"), (grace, "grace-1")):
         await connect(database, grants, person, google_tokens(name))
     work = await connect(database, grants, ada, google_tokens("work-1"))
@@ -92,7 +92,7 @@ async def test_a_second_account_stands_beside_the_first(
 async def test_the_end_of_the_account_in_use_brings_no_other_one_into_use(
     grants: Grants, database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """Whoever's default is revoked is asked to consent again, not served from their other account; a new one is it."""
+    """When the account in use is revoked, their other account does not replace it; the next new account does."""
     for person, name in ((ada, "ada-1"), (ada, "work-1"), (grace, "grace-1")):
         await connect(database, grants, person, google_tokens(name))
     used = await grants.find(ada)
@@ -111,7 +111,7 @@ async def test_the_end_of_the_account_in_use_brings_no_other_one_into_use(
 async def test_consents_that_end_together_leave_one_default(
     grants: Grants, database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """Every account has one grant with a name of its own, and one of a person's is the default."""
+    """Consents that complete at the same time leave one grant per account, each with its own name, and one default."""
     names = ("ada-1", "work-1", "ada-2", "home-1")
     await asyncio.gather(
         *(connect(database, grants, person, google_tokens(name)) for name in names for person in (ada, grace))
@@ -136,7 +136,7 @@ async def test_an_account_can_be_chosen_again(grants: Grants, database: Database
 async def test_a_refresh_that_was_overtaken_changes_nothing(
     grants: Grants, database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """Tokens are replaced only where the version that was refreshed is still stored; another person's never."""
+    """Tokens are replaced only if the version that was refreshed is still stored; another person's never change."""
     for person, name in ((ada, "ada-1"), (grace, "grace-1")):
         await connect(database, grants, person, google_tokens(name))
     seen = await grants.find(ada)
@@ -154,7 +154,7 @@ async def test_a_refresh_that_was_overtaken_changes_nothing(
 async def test_a_grant_is_marked_revoked_only_in_the_version_that_was_tried(
     grants: Grants, database: Database, ada: Principal
 ) -> None:
-    """A consent in between survives the slow failure of its predecessor."""
+    """A grant is marked revoked only in the version that was tried, so a consent given meanwhile survives."""
     await connect(database, grants, ada, google_tokens("ada-1"))
     tried = await grants.find(ada)
     await connect(database, grants, ada, google_tokens("ada-2"))
@@ -171,7 +171,7 @@ async def test_a_grant_is_marked_revoked_only_in_the_version_that_was_tried(
 async def test_a_revoked_grant_has_no_tokens_and_comes_back_with_a_consent(
     grants: Grants, database: Database, ada: Principal
 ) -> None:
-    """What is sealed is erased, and the same account can be connected again."""
+    """A revoked grant's sealed tokens are erased, and the same account can be connected again."""
     await connect(database, grants, ada, google_tokens("ada-1"))
     tried = await grants.find(ada)
     assert tried is not None
@@ -189,7 +189,7 @@ async def test_a_revoked_grant_has_no_tokens_and_comes_back_with_a_consent(
 async def test_a_grant_made_over_to_another_person_does_not_open(
     grants: Grants, database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """Whoever writes Grace's name into Ada's row cannot read Ada's tokens as Grace."""
+    """Ada's tokens cannot be opened as Grace's by writing Grace's name into Ada's row."""
     await connect(database, grants, ada, google_tokens("ada-1"))
     async with database.writing() as connection:
         for each in (table, account_choices):
@@ -203,7 +203,7 @@ async def test_a_grant_made_over_to_another_person_does_not_open(
 async def test_a_grant_that_was_given_another_account_does_not_open(
     grants: Grants, database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """Tokens count for the Google account that they were granted for, whatever the row says later."""
+    """Tokens do not open after another Google account was written into their row."""
     for person, name in ((ada, "ada-1"), (grace, "grace-1")):
         await connect(database, grants, person, google_tokens(name))
     async with database.writing() as connection:
@@ -218,7 +218,7 @@ async def test_a_grant_that_was_given_another_account_does_not_open(
 async def test_tokens_copied_into_another_row_do_not_open(
     columns: list[str], grants: Grants, database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """Ada's sealed tokens open neither in Grace's row nor in another row of Ada's, with Ada's subject or without."""
+    """Ada's sealed tokens open neither in Grace's row nor in another row of Ada's, with or without Ada's subject."""
     await connect(database, grants, ada, google_tokens("ada-1"))
     async with database.reading() as connection:
         copied = (await connection.execute(sa.select(*(table.c[name] for name in columns)))).one()._asdict()
@@ -234,7 +234,7 @@ async def test_tokens_copied_into_another_row_do_not_open(
             await grants.find(person)
 
 
-@pytest.mark.parametrize("databases", ["sqlite"], indirect=True)  # whose files can be read
+@pytest.mark.parametrize("databases", ["sqlite"], indirect=True)  # because its files can be read
 async def test_tokens_stand_nowhere(
     grants: Grants,
     database: Database,
@@ -243,7 +243,7 @@ async def test_tokens_stand_nowhere(
     ada: Principal,
     grace: Principal,
 ) -> None:
-    """Access and refresh tokens, new and old, are neither in the database's files nor in a repr or a log."""
+    """Access and refresh tokens, new and old, appear in neither the database's files, a repr nor a log."""
     caplog.set_level(logging.DEBUG)
     log_statements(database)
     shown = ""

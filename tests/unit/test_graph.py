@@ -45,7 +45,7 @@ def test_providers_are_named_as_they_are_reached() -> None:
 
 
 def test_a_provider_without_a_name_is_told_by_its_place() -> None:
-    """What was written in place of an argument is named by who takes it and where."""
+    """A provider written in place of an argument is named by the provider that takes it and by its place there."""
     container = Team()
     graph = Graph(container)
     agent = _named(graph)["agent"]
@@ -56,7 +56,7 @@ def test_a_provider_without_a_name_is_told_by_its_place() -> None:
 
 
 def test_every_use_says_where_and_whether_it_is_called() -> None:
-    """An edge tells its place; a factory and an aggregate are handed over uncalled."""
+    """An edge says where a provider is used; a factory and an aggregate are handed over without being called."""
     graph = Graph(Team())
     opener = _named(graph)["opener"]
     factory, listed = graph.edges[opener]
@@ -73,7 +73,7 @@ def test_every_use_says_where_and_whether_it_is_called() -> None:
 
 
 def test_what_is_used_comes_before_its_user() -> None:
-    """The order lets every provider be tried after those that it needs."""
+    """In the order every provider comes after those that it needs."""
     graph = Graph(Team())
     place = {provider: number for number, provider in enumerate(graph.order)}
 
@@ -82,7 +82,7 @@ def test_what_is_used_comes_before_its_user() -> None:
 
 
 def test_an_override_decides_the_lifetime_and_the_uses() -> None:
-    """An overridden provider has one use, of what overrides it, and its lifetime."""
+    """An overridden provider has one use, of what overrides it, and the lifetime of that."""
     container = Sample()
     container.gmail.override(providers.Object("mail"))
     graph = Graph(container)
@@ -92,7 +92,7 @@ def test_an_override_decides_the_lifetime_and_the_uses() -> None:
 
 
 def test_the_callers_of_a_provider_are_all_who_reach_it() -> None:
-    """Whoever calls a provider over any number of others is a caller; who is handed a factory is not."""
+    """A provider's callers are all that call it, directly or over others, but not those that get it as a factory."""
     graph = Graph(Team())
     named = _named(graph)
     callers = {graph.names[provider] for provider in graph.callers([named["credentials"]]) if provider in graph.names}
@@ -127,7 +127,7 @@ def test_the_drawing_follows_an_override_without_a_name() -> None:
 
 @pytest.mark.system
 def test_the_drawing_is_the_same_in_every_process() -> None:
-    """Neither the hash seed nor a second container changes a character."""
+    """The drawing is identical for every hash seed and in every process."""
     program = "from tests.unit.test_graph import Team, mermaid; print(mermaid(Team()), end='')"
     drawings = {
         subprocess.run(
@@ -140,7 +140,7 @@ def test_the_drawing_is_the_same_in_every_process() -> None:
 
 
 def test_any_name_can_be_drawn() -> None:
-    """Names that come from the settings, such as a model's, keep apart and break no line of the drawing."""
+    """Names from the settings, such as a model's, stay distinct and break no line of the drawing."""
     container = Sample()
     names = ["openai:gpt-4.1", "openai:gpt-4-1", 'a "b"']
     container.models = providers.Aggregate[Any]({name: providers.ThreadSafeSingleton(Holder) for name in names})
@@ -151,7 +151,7 @@ def test_any_name_can_be_drawn() -> None:
 
 
 def test_values_are_never_drawn() -> None:
-    """Only the type of a value is shown: it may be a secret."""
+    """Only the type of a value is drawn, because the value may be a secret."""
     token = providers.Object("ya29.secret")
     container = Sample()
     container.token = token

@@ -1,4 +1,4 @@
-"""Answers that grow while they are written, whatever their channel."""
+"""Answers that grow while they are written, on any channel."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.fakes.telegram import told
 
 
 class Posted(GrowingAnswer):
-    """Posts the first words, and notes that after the platform has answered."""
+    """An answer that posts its first words, and notes the post after the platform has answered."""
 
     def __init__(self, message: StoredMessage) -> None:
         super().__init__(message, LogOnce(logging.getLogger(__name__)), first_seconds=0.0, every_seconds=0.0)
@@ -32,7 +32,7 @@ class Posted(GrowingAnswer):
 
 
 async def test_who_ends_it_and_is_cancelled_cuts_no_post_off() -> None:
-    """A post without its note would stay beside the reply, because nobody would know of it."""
+    """Cancelling the end of an answer does not cut off its post, which would stay beside the reply unnoted."""
     answer = Posted(told(7))
     answer.tell(TextWritten("A word"))
     await answer.posted.wait()

@@ -1,4 +1,4 @@
-"""The measure of growth tells work that grows with the square of a text's length from work that does not."""
+"""The measure of growth tells quadratic work from work that grows more slowly with a text's length."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _STEP_SECONDS = 0.000_001
     ids=["square", "cheap square", "proportion", "logarithm", "nothing"],
 )
 def test_growth_is_told_by_the_processor_time(steps: Callable[[int], int], faster: bool) -> None:
-    """Work that takes so many steps for a length, of one microsecond each."""
+    """Only work that grows with the square of the length is measured as growing faster."""
     clock = _Clock()
 
     assert grows_faster(lambda text: clock.run(steps(len(text))), repeated("x"), clock=lambda: clock.now) is faster
 
 
 def test_a_disturbance_is_no_growth() -> None:
-    """Four of five measurements of the longer text take a thousand times as long."""
+    """Disturbances in four of five measurements do not make a longer text count as slower."""
     clock = _Clock()
     measured: list[int] = []
 
@@ -44,7 +44,7 @@ def test_a_disturbance_is_no_growth() -> None:
 
 
 class _Clock:
-    """Processor time that passes with the work alone."""
+    """Processor time that passes only with the work."""
 
     def __init__(self) -> None:
         self.now = 0.0

@@ -1,4 +1,4 @@
-"""What one person said in one conversation."""
+"""The history of one person in one conversation."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ class Shelf:
             await keep(connection, self.conversations.row(*place, turn, private=private))
 
     async def load(self, person: Principal, conversation: str = "c", turns_at_most: int = 20) -> History:
-        """Read a history."""
+        """Load a history."""
         return await self.conversations.load(person, conversation, turns_at_most=turns_at_most)
 
 
 @pytest.fixture
 def shelf(database: Database) -> Shelf:
-    """Nothing said yet."""
+    """Return conversations without turns."""
     return Shelf(database)
 
 
@@ -83,7 +83,7 @@ async def test_each_speaker_of_a_group_has_their_own_history(shelf: Shelf, ada: 
 
 
 async def test_a_person_elsewhere_is_another_person(shelf: Shelf, ada: Principal) -> None:
-    """Neither another conversation nor the same user id in another tenant or on another platform is part of it."""
+    """A history holds neither another conversation nor the same user id in another tenant or on another platform."""
     await shelf.add(ada, "here")
     await shelf.add(ada, "there", conversation="other")
     for stranger in (replace(ada, tenant="other"), replace(ada, platform="slack")):
@@ -93,7 +93,7 @@ async def test_a_person_elsewhere_is_another_person(shelf: Shelf, ada: Principal
 
 
 async def test_the_latest_turns_are_kept_whole(shelf: Shelf, ada: Principal) -> None:
-    """The limit counts turns, in the order of their messages whenever they were stored: no call loses its result."""
+    """The limit counts whole turns in the order of their messages, so that no call loses its result."""
     await shelf.add(ada, "third", _call("1", "2"), _result("1"), _result("2"), sequence=3)
     await shelf.add(ada, "first", sequence=1)
     await shelf.add(ada, "second", _call("1"), _result("1"), sequence=2)
@@ -106,7 +106,7 @@ async def test_the_latest_turns_are_kept_whole(shelf: Shelf, ada: Principal) -> 
 
 
 async def test_a_history_is_in_the_form_that_a_run_gives_it(shelf: Shelf, ada: Principal) -> None:
-    """Requests that follow each other are one, as in a run, so that a turn can be told from what was before it."""
+    """Consecutive requests are merged, as in a run, so that a turn can be distinguished from earlier ones."""
     await shelf.add(ada, "both", _call("1", "2"), _result("1"), _result("2"))
 
     assert [type(message) for message in (await shelf.load(ada)).messages] == [
@@ -118,7 +118,7 @@ async def test_a_history_is_in_the_form_that_a_run_gives_it(shelf: Shelf, ada: P
 
 
 async def test_a_history_is_private_while_one_of_its_turns_is(shelf: Shelf, ada: Principal, grace: Principal) -> None:
-    """A private turn makes what is said next private, in its conversation and for its person, as long as it is read."""
+    """While a private turn is within the limit, its person's history in that conversation is private."""
     await shelf.add(ada, "private", private=True)
     await shelf.add(grace, "hers")
     await shelf.add(ada, "public")
@@ -131,7 +131,7 @@ async def test_a_history_is_private_while_one_of_its_turns_is(shelf: Shelf, ada:
 
 
 async def test_broken_text_of_a_tool_does_not_end_the_conversation(shelf: Shelf, ada: Principal) -> None:
-    """Half of a surrogate pair, which no database and no JSON reader takes, is replaced and all else is kept."""
+    """Half of a surrogate pair, which databases and JSON readers refuse, is replaced, and everything else is kept."""
     await shelf.add(ada, "Grüße 👋", _call("1"), _result("1", "half \ud83d of it, \x00, 👍"))
 
     history = await shelf.load(ada)
@@ -142,7 +142,7 @@ async def test_broken_text_of_a_tool_does_not_end_the_conversation(shelf: Shelf,
 
 
 async def test_no_text_shows_in_a_repr(shelf: Shelf, ada: Principal) -> None:
-    """A history's repr says whether it is private and nothing of what was said."""
+    """A history's repr shows whether it is private and nothing of what was said."""
     await shelf.add(ada, "secret", private=True)
 
     assert repr(await shelf.load(ada)) == "History(private=True)"
@@ -151,11 +151,11 @@ async def test_no_text_shows_in_a_repr(shelf: Shelf, ada: Principal) -> None:
 async def test_what_is_too_long_together_loses_its_oldest_turns(
     shelf: Shelf, database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """As many of the latest turns as fit are loaded, each whole; another person's are counted apart."""
+    """As many of the latest turns as fit are loaded whole, and each person's turns are counted separately."""
     for number in range(4):
         for person in (ada, grace):
             await shelf.add(person, f"{number} {'x' * 1000}", sequence=10 * number + 1)
-    two_turns = 6000  # what was said stands in a turn twice
+    two_turns = 6000  # a turn holds its text twice
     history = await shelf.conversations.load(ada, "c", turns_at_most=20, characters_at_most=two_turns)
     everything = await shelf.conversations.load(grace, "c", turns_at_most=20)
 
@@ -166,7 +166,7 @@ async def test_what_is_too_long_together_loses_its_oldest_turns(
 async def test_one_turn_that_is_too_long_or_unreadable_holds_up_nothing(
     shelf: Shelf, database: Database, ada: Principal
 ) -> None:
-    """The history goes on without it."""
+    """A history continues without a turn that is too long or unreadable."""
     await shelf.add(ada, "x" * 10_000)
     for text in ("one", "two"):
         await shelf.add(ada, text)

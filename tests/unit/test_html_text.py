@@ -27,11 +27,11 @@ from app.toolkits.pages import PAGE_LENGTH, pages
     ],
 )
 def test_text_is_what_is_shown(source: str, text: str) -> None:
-    """Blocks are lines, paragraphs stand apart, runs of blanks are one, and what is not shown is gone."""
+    """Blocks become lines, paragraphs are separated, blanks are merged, and invisible content is removed."""
     assert html_to_text(source).text == text
 
 
-# Every way to hide a word that we know of: name and HTML; the word that is hidden is `x`.
+# Every way to hide a word that we know of, by name, as HTML; the hidden word is `x`.
 HIDDEN = {
     "display": "<div style='display: none'>x<div>x</div>x</div>",
     "display by a class": "<style>.h{display:none}</style><i class='a h'>x</i>",
@@ -110,7 +110,7 @@ HIDDEN = {
 
 @pytest.mark.parametrize("hidden", HIDDEN.values(), ids=HIDDEN.keys())
 def test_hidden_text_is_left_out_and_said_to_be(hidden: str) -> None:
-    """Text that its reader does not see does not reach the model, which learns that there was some."""
+    """Hidden text does not reach the model, which learns that there was some."""
     shown = html_to_text(f"<div>a{hidden}b</div>")
 
     assert shown.hid
@@ -145,7 +145,7 @@ SHOWN = {
 
 @pytest.mark.parametrize("source", SHOWN.values(), ids=SHOWN.keys())
 def test_what_its_reader_sees_is_read(source: str) -> None:
-    """Nothing is left out that a mail program shows, and nothing is said to be hidden."""
+    """Nothing that a mail program shows is left out or reported as hidden."""
     shown = html_to_text(source)
 
     assert shown.text.replace(" (#)", "").strip() == "x"
@@ -169,22 +169,22 @@ def test_what_its_reader_sees_is_read(source: str) -> None:
     ],
 )
 def test_a_links_target_follows_its_text(source: str, text: str) -> None:
-    """A target that says more than the text stands behind it; scripts do not, and long ones only with their host."""
+    """A link's target follows its text if it says more; scripts are left out, and long targets show only their host."""
     assert html_to_text(source).text == text
 
 
 def test_a_huge_character_number_is_no_error() -> None:
-    """`html.unescape` raises for a number of more than 4300 digits."""
+    """A huge character number becomes a replacement character, although `html.unescape` raises an error for it."""
     assert html_to_text(f"a&#{'9' * 6000};b&#x{'f' * 6000};c").text == "a\ufffd;b\ufffdc"
 
 
 def test_what_is_too_long_is_cut() -> None:
-    """No more than `MAX_HTML` characters are looked at."""
+    """Only the first `MAX_HTML` characters are read."""
     assert len(html_to_text("x" * (MAX_HTML + 5)).text) == MAX_HTML
 
 
 def test_pages_end_between_words_and_lose_none() -> None:
-    """No page is longer than a page, no word is cut, and together they are the text."""
+    """No page exceeds its length, no word is cut, and the pages together are the text."""
     words = [f"word{number}" for number in range(5000)]
     found = pages(" ".join(words))
 
@@ -194,7 +194,7 @@ def test_pages_end_between_words_and_lose_none() -> None:
 
 
 def test_text_without_gaps_is_cut_at_the_page() -> None:
-    """A text without blanks loses no character; a short one is one page, an empty one too."""
+    """A text without blanks is cut at the page length without loss, and a short or empty text is one page."""
     assert "".join(pages("x" * 25_000)) == "x" * 25_000
     assert [len(page) for page in pages("x" * 25_000)] == [10_000, 10_000, 5_000]
     assert (pages("short"), pages("")) == (["short"], [""])
@@ -212,7 +212,7 @@ def test_text_without_gaps_is_cut_at_the_page() -> None:
     ids=["by place", "by variable"],
 )
 def test_elements_that_are_alike_may_look_different(page: str, shown: str) -> None:
-    """The place of an element, and variables that are set before it, count as much as its own attributes."""
+    """An element's place, and variables set before it, count as much as its own attributes."""
     found = html_to_text(page)
 
     assert found.text.strip() == shown

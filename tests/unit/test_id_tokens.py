@@ -1,4 +1,4 @@
-"""id_tokens of providers that are described: whose word counts for whom."""
+"""id_tokens of providers that are described in settings: which of them are accepted, and for whom."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DIRECTORIES = Endpoints(
 
 @pytest.fixture(scope="module")
 def key() -> RSAPrivateKey:
-    """The provider's key."""
+    """Return the provider's key."""
     return generate_private_key(public_exponent=65537, key_size=2048)
 
 
@@ -39,7 +39,7 @@ def claims_of(directory: str, name: str, **changes: Any) -> dict[str, Any]:
 
 
 async def account(key: RSAPrivateKey, claims: dict[str, Any], **changes: Any) -> ProviderAccount:
-    """Return whose account an id_token with these claims is, as the provider's key signs it."""
+    """Return the account of an id_token with these claims, signed with the provider's key or another one."""
     certs = {"keys": [{**RSAAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": "1", "alg": "RS256"}]}
     signed_by = changes.pop("signed_by", key)
     id_token = jwt.encode(claims, signed_by, algorithm="RS256", headers={"kid": "1"})
@@ -57,7 +57,7 @@ async def account(key: RSAPrivateKey, claims: dict[str, Any], **changes: Any) ->
 
 
 async def test_each_directory_names_its_own_people(key: RSAPrivateKey) -> None:
-    """The directory and the id in it are the account; neither the pairwise `sub` nor an address that anybody sets."""
+    """The account is the directory and the id in it, not the pairwise `sub` or an address that anybody can set."""
     found = [
         await account(key, claims_of(directory, "ada", email="grace@two.test", preferred_username="ada@one.test"))
         for directory in (ONE, TWO)
@@ -85,13 +85,13 @@ async def test_each_directory_names_its_own_people(key: RSAPrivateKey) -> None:
          "expired", "another sign-in", "another party"],
 )  # fmt: skip
 async def test_what_does_not_fit_connects_nobody(key: RSAPrivateKey, changes: dict[str, Any]) -> None:
-    """A directory speaks for its own people, to this client, in this sign-in."""
+    """A directory is believed only about its own people, for this client and in this sign-in."""
     with pytest.raises(CallbackRefusedError):
         await account(key, claims_of(ONE, "ada", **changes))
 
 
 async def test_only_the_providers_own_key_counts(key: RSAPrivateKey) -> None:
-    """A token that somebody else has signed is nobody's."""
+    """A token that is not signed with the provider's key is refused."""
     other = generate_private_key(public_exponent=65537, key_size=2048)
 
     with pytest.raises(CallbackRefusedError, match="not signed by Office"):
@@ -99,7 +99,7 @@ async def test_only_the_providers_own_key_counts(key: RSAPrivateKey) -> None:
 
 
 async def test_without_its_id_an_account_has_no_subject(key: RSAPrivateKey) -> None:
-    """A missing claim is not replaced by another one."""
+    """A missing claim is not replaced by another one, so the account has no subject."""
     claims = claims_of(ONE, "ada")
     del claims["oid"]
 

@@ -23,13 +23,13 @@ from tests.fakes.sandbox import Clock
 
 @pytest.fixture
 def clock() -> Clock:
-    """The inbox's time."""
+    """Return the inbox's clock."""
     return Clock()
 
 
 @pytest.fixture
 def inbox(database: Database, clock: Clock) -> Inbox:
-    """An empty inbox."""
+    """Return an empty inbox."""
     return Inbox(database, clock)
 
 
@@ -43,7 +43,7 @@ async def _begun(inbox: Inbox, message: InboundMessage) -> StoredMessage:
 async def test_an_event_is_stored_once_however_often_it_arrives_at_once(
     inbox: Inbox, database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """Twenty posts of one event id, of each of two tenants, are one row a tenant; one post alone made it."""
+    """Twenty concurrent posts of one event id in each of two tenants make one row per tenant, each new only once."""
     elsewhere = replace(grace, tenant="elsewhere")
     posts = [inbound(person, event_id="e1") for _ in range(20) for person in (ada, elsewhere)]
 
@@ -58,7 +58,7 @@ async def test_an_event_is_stored_once_however_often_it_arrives_at_once(
 async def test_a_burst_in_one_conversation_is_stored_whole(
     database: Database, inbox: Inbox, ada: Principal, grace: Principal
 ) -> None:
-    """Messages that arrive at the same moment, at two processes, are all stored: each has a place of its own."""
+    """Messages that arrive at the same moment in two processes are all stored, each at a place of its own."""
     other = Database(database.url.render_as_string(hide_password=False))
     await other.open()
     try:
@@ -76,7 +76,7 @@ async def test_a_burst_in_one_conversation_is_stored_whole(
 
 
 async def test_a_repeated_event_yields_the_first_row(inbox: Inbox, ada: Principal) -> None:
-    """What a second post of an event says is not stored: the first one counts."""
+    """A second post of an event changes nothing and returns the first row."""
     first, was_new = await inbox.accept(inbound(ada, "one", event_id="e1"))
     second, is_new = await inbox.accept(inbound(ada, "two", event_id="e1", conversation="other"))
 
@@ -86,7 +86,7 @@ async def test_a_repeated_event_yields_the_first_row(inbox: Inbox, ada: Principa
 
 
 async def test_sequences_have_no_gap_and_no_double(inbox: Inbox, ada: Principal, grace: Principal) -> None:
-    """Two people who post at once into one conversation share its sequence; another conversation has its own."""
+    """Two people who post into one conversation at once share its sequence, and another conversation has its own."""
     shared = [inbound(person, conversation="group") for _ in range(15) for person in (ada, grace)]
     other = [inbound(ada, conversation="other") for _ in range(5)]
 
@@ -110,7 +110,7 @@ async def test_the_same_name_in_another_tenant_is_another_conversation(inbox: In
 async def test_messages_are_begun_in_their_order_and_one_at_a_time(
     inbox: Inbox, ada: Principal, grace: Principal
 ) -> None:
-    """Of several who begin at once one gets the oldest undone message, and nobody the next before that one ended."""
+    """Of several concurrent callers one gets the oldest undone message, and the next one begins only after it."""
     for person in (ada, grace) * 3:
         await inbox.accept(inbound(person, conversation="group"))
     key = ConversationKey(ada.platform, ada.tenant, "group")
@@ -128,7 +128,7 @@ async def test_messages_are_begun_in_their_order_and_one_at_a_time(
 
 
 async def test_nobody_reads_another_persons_message(inbox: Inbox, ada: Principal, grace: Principal) -> None:
-    """Another person's message and one that does not exist are the same: not found."""
+    """Another person's message is not found, just like one that does not exist."""
     stored, _ = await inbox.accept(inbound(ada, "secret"))
 
     assert (await inbox.get(ada, stored.message_id)).text == "secret"
@@ -138,7 +138,7 @@ async def test_nobody_reads_another_persons_message(inbox: Inbox, ada: Principal
 
 
 async def test_an_overtaken_attempt_changes_nothing(inbox: Inbox, ada: Principal) -> None:
-    """Once a message was begun again, whoever began it before can neither finish, fail nor put it back."""
+    """After a message was begun again, the earlier attempt can neither finish, fail nor put it back."""
     first = await _begun(inbox, inbound(ada))
     await inbox.put_back(first)
     second = await inbox.begin_next(ConversationKey.of(first))
@@ -157,12 +157,12 @@ async def test_an_overtaken_attempt_changes_nothing(inbox: Inbox, ada: Principal
 
 
 async def test_a_turn_is_stored_with_its_answer_only(inbox: Inbox, database: Database, ada: Principal) -> None:
-    """An overtaken attempt stores no turn and owes no reply, and an answer is not stored without its turn."""
+    """A superseded attempt stores no turn and owes no reply, and an answer is not stored without its turn."""
     conversations = Conversations(database)
     message = await _begun(inbox, inbound(ada))
     conversation, here = ConversationKey.of(message), (ada, message.conversation)
     turn = conversations.row(*here, message.sequence, [], private=False)
-    taken = {**turn, "messages": None}  # the column takes no null
+    taken = {**turn, "messages": None}  # the column does not accept null
     outbox = Outbox(database, MessageLease("host:1:somebody"))
     with pytest.raises(sa.exc.IntegrityError):
         await inbox.finish(message, "half", private=False, turn=taken)
@@ -177,7 +177,7 @@ async def test_a_turn_is_stored_with_its_answer_only(inbox: Inbox, database: Dat
 
 
 async def test_the_next_message_says_whether_more_wait(inbox: Inbox, ada: Principal, grace: Principal) -> None:
-    """Another person's message of the same conversation counts, and none of another conversation."""
+    """Another person's message in the same conversation counts as waiting, but none of another conversation does."""
     found = []
     for message in (inbound(ada), inbound(grace, conversation="other"), inbound(grace)):
         await inbox.accept(message)
@@ -187,7 +187,7 @@ async def test_the_next_message_says_whether_more_wait(inbox: Inbox, ada: Princi
 
 
 async def test_interruptions_are_counted_and_a_new_attempt_alone_is_none(inbox: Inbox, ada: Principal) -> None:
-    """Being broken off and being recovered count; being begun, and being handed over by a process that ends, do not."""
+    """An attempt that is broken off or recovered counts as an interruption; one that is handed over does not."""
     message = await _begun(inbox, inbound(ada))
     await inbox.put_back(message)
     handed_over = await inbox.begin_next(ConversationKey.of(message))
@@ -202,7 +202,7 @@ async def test_interruptions_are_counted_and_a_new_attempt_alone_is_none(inbox: 
 
 
 async def test_recover_undoes_what_was_running_and_nothing_else(inbox: Inbox, ada: Principal, grace: Principal) -> None:
-    """After a process ended, its running messages are undone again, in their places; the done ones stay done."""
+    """After a process has ended, its running messages are undone again, and finished ones stay finished."""
     done = await _begun(inbox, inbound(ada, conversation="a"))
     await inbox.finish(done, "done", private=False)
     running = await _begun(inbox, inbound(grace, conversation="b"))
@@ -216,7 +216,7 @@ async def test_recover_undoes_what_was_running_and_nothing_else(inbox: Inbox, ad
 async def test_hundreds_of_one_persons_conversations_do_not_crowd_out_anothers(
     inbox: Inbox, clock: Clock, ada: Principal, grace: Principal
 ) -> None:
-    """Though all of hers have waited longer, another person's only conversation is among the first that are woken."""
+    """A person's only conversation is among the first to be woken, even if hundreds of another's have waited longer."""
     for number in range(210):
         await inbox.accept(inbound(ada, conversation=f"a{number}"))
     clock.now += 1
@@ -231,7 +231,7 @@ async def test_hundreds_of_one_persons_conversations_do_not_crowd_out_anothers(
 async def test_what_waits_for_another_try_holds_up_its_own_person_only(
     inbox: Inbox, ada: Principal, grace: Principal
 ) -> None:
-    """In a shared thread others go on, in their order; what the same person wrote later waits."""
+    """While a message waits for another try, others in the thread go on in order, but later ones of its person wait."""
     first = await _begun(inbox, inbound(ada, "a 1"))
     for person, text in ((ada, "a 2"), (grace, "g 1"), (grace, "g 2")):
         await inbox.accept(inbound(person, text))
@@ -248,7 +248,7 @@ async def test_what_waits_for_another_try_holds_up_its_own_person_only(
 async def test_who_has_no_turn_holds_up_nobody_else_in_a_shared_thread(
     inbox: Inbox, ada: Principal, grace: Principal
 ) -> None:
-    """While a person has all their turns elsewhere, the next one of somebody else is begun."""
+    """While a person has all their turns elsewhere, another person's next message is begun."""
     (first, _), _ = [await inbox.accept(inbound(person)) for person in (ada, grace)]
     upcoming = await inbox.next_up(ConversationKey.of(first), {ada})
     begun = await inbox.begin_next(ConversationKey.of(first), {ada})
@@ -271,7 +271,7 @@ async def test_who_has_no_turn_holds_up_nobody_else_in_a_shared_thread(
     ],
 )
 async def test_what_cannot_be_stored_is_refused(inbox: Inbox, ada: Principal, message: dict[str, str]) -> None:
-    """Empty text, too long parts, and what is no text are refused before anything is stored, and not repeated."""
+    """Empty text, parts that are too long and invalid text are refused, neither stored nor repeated in the error."""
     fields = {"event_id": "e", "conversation": "c", "text": "hello", **message}
 
     with pytest.raises(InvalidMessageError) as caught:
@@ -282,7 +282,7 @@ async def test_what_cannot_be_stored_is_refused(inbox: Inbox, ada: Principal, me
 
 
 async def test_no_text_shows_in_a_repr(inbox: Inbox, ada: Principal) -> None:
-    """Neither what a person wrote nor what they were answered is shown by a message's repr."""
+    """A message's repr shows neither what a person wrote nor what they were answered."""
     message = await _begun(inbox, inbound(ada, "my-secret"))
     await inbox.finish(message, "your-secret", private=True)
 

@@ -20,7 +20,7 @@ CANARY = "CANARY-7f3a"
 
 
 def test_a_sealed_value_opens_with_its_bindings(key_ring: KeyRing) -> None:
-    """What was sealed comes back, and looks different each time."""
+    """A sealed value opens to the original, and sealing it twice gives different values."""
     sealed = [key_ring.seal("a refresh token, ä", "row", "ada") for _ in range(2)]
 
     assert [key_ring.open(each, "row", "ada") for each in sealed] == ["a refresh token, ä"] * 2
@@ -32,7 +32,7 @@ def test_a_sealed_value_opens_with_its_bindings(key_ring: KeyRing) -> None:
     "bindings", [("row", "grace"), ("ada", "row"), ("row",), ("row", "ada", ""), ("rowada",), ("row, ada",), ()]
 )
 def test_other_bindings_do_not_open_it(key_ring: KeyRing, bindings: tuple[str, ...]) -> None:
-    """A value that was copied to another row or another person stays shut."""
+    """A sealed value that was copied to another row or person does not open."""
     sealed = key_ring.seal(CANARY, "row", "ada")
 
     with pytest.raises(SealError) as caught:
@@ -41,7 +41,7 @@ def test_other_bindings_do_not_open_it(key_ring: KeyRing, bindings: tuple[str, .
 
 
 def test_a_changed_value_does_not_open(key_ring: KeyRing) -> None:
-    """Whichever byte of nonce, ciphertext or tag is changed, the value stays shut."""
+    """A sealed value does not open after any byte of its nonce, ciphertext or tag was changed."""
     form, key_id, body = key_ring.seal("secret", "row").split(".")
     raw = base64.urlsafe_b64decode(body)
 
@@ -56,7 +56,7 @@ def test_a_changed_value_does_not_open(key_ring: KeyRing) -> None:
     ["", "v1", "v1.k1", "v1.k1.", "v1.k1.AAAA", "v1.k1.A", "v1.k1.ä", "v1.k1.!!", "v2.k1.{body}", "v1.k1.{body}.x"],
 )
 def test_a_malformed_value_is_told_as_such(key_ring: KeyRing, sealed: str) -> None:
-    """What no key ring wrote is a SealError, never an error of a library."""
+    """A malformed value raises SealError, never an error of a library."""
     body = key_ring.seal("secret").split(".")[2]
 
     with pytest.raises(SealError, match="malformed"):
@@ -64,7 +64,7 @@ def test_a_malformed_value_is_told_as_such(key_ring: KeyRing, sealed: str) -> No
 
 
 def test_a_ring_seals_with_its_first_key_and_opens_with_all() -> None:
-    """After a rotation old values open still, and new ones are sealed with the new key."""
+    """After a rotation, old values still open and new ones are sealed with the new key."""
     old, rotated = KeyRing({"k1": ONE}), KeyRing({"k2": TWO, "k1": ONE})
     sealed = old.seal("secret", "row")
 
@@ -75,7 +75,7 @@ def test_a_ring_seals_with_its_first_key_and_opens_with_all() -> None:
 
 
 def test_a_key_under_another_id_does_not_open() -> None:
-    """The key id is bound into the value: two keys that changed their names do not open what they sealed."""
+    """The key id is bound into the value, so the value does not open if the ids of two keys are swapped."""
     sealed = KeyRing({"k1": ONE}).seal("secret", "row")
 
     with pytest.raises(SealError):
@@ -95,13 +95,13 @@ def test_a_key_under_another_id_does_not_open() -> None:
     ],
 )
 def test_a_ring_that_could_not_open_what_it_seals_is_refused(keys: dict[str, bytes], fault: str) -> None:
-    """Keys of another length, and ids that a sealed value cannot carry, are refused at the start."""
+    """Keys of the wrong length, and ids that a sealed value cannot carry, are refused at start-up."""
     with pytest.raises(SettingsError, match=fault):
         KeyRing(keys)
 
 
 def test_a_ring_shows_ids_and_no_key() -> None:
-    """Its repr names the keys."""
+    """The repr of a key ring shows the ids of its keys and no key."""
     ring = KeyRing({"k2": TWO, "k1": ONE})
 
     assert repr(ring) == str(ring) == "KeyRing(k2, k1)"
@@ -109,21 +109,21 @@ def test_a_ring_shows_ids_and_no_key() -> None:
 
 @pytest.mark.parametrize("text", [CANARY, f"{CANARY}ä", f" {base64.b64encode(ONE).decode()}", "AAA"])
 def test_a_key_that_is_not_base64_is_told_by_its_id(text: str) -> None:
-    """The error names the key and not what stands there."""
+    """The error names the key's id and does not quote its value."""
     with pytest.raises(SettingsError, match="key 'k1' of the key ring is not base64") as caught:
         decode_keys({"k1": text})
     assert CANARY not in str(caught.value)
 
 
 def test_keys_of_the_settings_are_taken_as_they_are() -> None:
-    """No file is touched when the keys stand in the settings."""
+    """Keys in the settings are used without a file, and each key that is made is new."""
     assert open_key_ring({"k1": base64.b64encode(ONE).decode()}, None).open(KeyRing({"k1": ONE}).seal("x")) == "x"
     assert len(base64.b64decode(make_key())) == 32
     assert make_key() != make_key()
 
 
 def test_a_key_file_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
-    """An absent file is made with a fresh key that nobody else can read, and is read from then on."""
+    """A missing key file is created with a fresh key that only its owner can read, and is read from then on."""
     path = tmp_path / "var" / "keys.yaml"
     sealed = open_key_ring(None, path).seal("secret")
 
@@ -133,14 +133,14 @@ def test_a_key_file_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
 
 
 def test_a_draft_that_a_crash_left_is_no_hindrance(tmp_path: Path) -> None:
-    """In a container the process id is the same at each start; a draft of the last one does not stop this one."""
+    """A draft left by a crash does not stop the next start, even if the process id is the same, as in a container."""
     (tmp_path / f".keys.yaml.{os.getpid()}").write_text("")
 
     assert list(KeyFile(tmp_path / "keys.yaml").read_or_make()) == ["k1"]
 
 
 def test_servers_that_start_together_get_one_key(tmp_path: Path) -> None:
-    """Whoever comes second takes the first one's key, and no draft stays behind."""
+    """Servers that start together use the first one's key, and no draft remains."""
     together = threading.Barrier(8)
 
     def start(_: int) -> bytes:
@@ -159,7 +159,7 @@ def test_servers_that_start_together_get_one_key(tmp_path: Path) -> None:
     ["", CANARY, f"- {CANARY}", f"k1: [{CANARY}]", f"k1: {{a: {CANARY}}}", f"k1: '{CANARY}", f"k1: a\nk1: {CANARY}"],
 )
 def test_a_key_file_that_is_none_is_refused_unseen(tmp_path: Path, text: str) -> None:
-    """A file that is not a mapping of ids to texts is refused, and nothing of it is shown."""
+    """A file that does not map ids to texts is refused without quoting it."""
     path = tmp_path / "keys.yaml"
     path.write_text(text)
 
@@ -169,7 +169,7 @@ def test_a_key_file_that_is_none_is_refused_unseen(tmp_path: Path, text: str) ->
 
 
 def test_a_key_file_that_cannot_be_made_is_told(tmp_path: Path) -> None:
-    """A folder that is a file is told with the path and what the server needs."""
+    """A key file that cannot be created is reported with the access that the server needs."""
     (tmp_path / "var").write_text("")
 
     with pytest.raises(SettingsError, match="the server needs to read and make it"):
@@ -177,14 +177,14 @@ def test_a_key_file_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 
 
 def replaced(path: Path, **keys: bytes) -> None:
-    """Put another file in the place of a key file."""
+    """Replace a key file with another one."""
     draft = path.with_suffix(".new")
     draft.write_text("".join(f"{key_id}: {base64.b64encode(key).decode()}\n" for key_id, key in keys.items()))
     draft.replace(path)
 
 
 def test_a_ring_follows_its_file(tmp_path: Path) -> None:
-    """A key that was added after the start opens what it sealed, and seals from then on; a removed one opens still."""
+    """A key added after the start opens values and seals new ones; a removed key still opens old values."""
     path = tmp_path / "keys.yaml"
     replaced(path, k1=ONE)
     opening, sealing = open_key_ring(None, path), open_key_ring(None, path)
@@ -198,7 +198,7 @@ def test_a_ring_follows_its_file(tmp_path: Path) -> None:
 
 
 def test_a_ring_without_a_file_says_which_key_it_lacks() -> None:
-    """Keys that stand in the settings change with a start only."""
+    """A key ring without a file names the key that it lacks."""
     with pytest.raises(SealError, match="needs key 'k2', which is not on the key ring; add it back"):
         KeyRing({"k1": ONE}).open(KeyRing({"k2": TWO}).seal("x"))
 
@@ -207,7 +207,7 @@ def test_a_ring_without_a_file_says_which_key_it_lacks() -> None:
 def test_a_file_that_is_no_key_ring_is_not_followed(
     tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A broken file, or one with other bytes under an id that is known, changes nothing and is logged once."""
+    """A broken file, or one with a different key under a known id, changes nothing and is logged once."""
     path = tmp_path / "keys.yaml"
     replaced(path, k1=ONE)
     ring = open_key_ring(None, path)
@@ -220,7 +220,7 @@ def test_a_file_that_is_no_key_ring_is_not_followed(
 
 
 def test_a_file_that_is_gone_is_not_made_again(tmp_path: Path) -> None:
-    """A running server goes on with the keys that it has, and makes no key that nobody else knows."""
+    """When the key file is gone, a running server keeps its keys and creates no new file."""
     path = tmp_path / "keys.yaml"
     ring = open_key_ring(None, path)
     path.unlink()
@@ -230,7 +230,7 @@ def test_a_file_that_is_gone_is_not_made_again(tmp_path: Path) -> None:
 
 
 class CountingSource:
-    """A source of keys that counts how often it is read."""
+    """A source of keys that counts its reads."""
 
     reads, stamp = 0, 0
 
@@ -243,7 +243,7 @@ class CountingSource:
 
 
 def test_unknown_keys_do_not_make_a_ring_read_on_and_on() -> None:
-    """However many rows name a key that there is not, the file is read once a change."""
+    """However many rows name an unknown key, the file is read only once per change."""
     source = CountingSource()
     ring = KeyRing({"k1": ONE}, source)
     sealed = KeyRing({"k9": TWO}).seal("x")
@@ -256,7 +256,7 @@ def test_unknown_keys_do_not_make_a_ring_read_on_and_on() -> None:
 
 
 def test_a_fresh_key_comes_first_and_the_file_stays_its_owners(tmp_path: Path) -> None:
-    """Its id is new, the others stay, and neither mode nor a link to the file is lost."""
+    """A new primary key gets a new id; the other keys, the file's mode and a link to it are kept."""
     path, link = tmp_path / "keys.yaml", tmp_path / "link.yaml"
     replaced(path, k9=ONE, mine=TWO)
     path.chmod(0o640)
@@ -272,7 +272,7 @@ def test_a_fresh_key_comes_first_and_the_file_stays_its_owners(tmp_path: Path) -
 
 
 def test_keys_that_are_added_together_are_all_kept(tmp_path: Path) -> None:
-    """Two commands at once make two keys with two ids: none is written over the other."""
+    """Keys that are added at the same time get different ids, and none overwrites another."""
     path = tmp_path / "keys.yaml"
     KeyFile(path).read_or_make()
     together = threading.Barrier(8)
@@ -289,7 +289,7 @@ def test_keys_that_are_added_together_are_all_kept(tmp_path: Path) -> None:
 
 
 def test_the_first_key_is_never_removed(tmp_path: Path) -> None:
-    """Keys are taken out by their ids; the one that seals stays, whatever is asked for."""
+    """Keys are removed by their ids, except the primary key, which always stays."""
     path = tmp_path / "keys.yaml"
     replaced(path, k2=TWO, k1=ONE)
     KeyFile(path).remove(["k1", "k2", "k7"])

@@ -1,4 +1,4 @@
-"""The declared graph: captives, cycles, overrides, async and racy providers; and a clean container passes."""
+"""The declared graph: captives, cycles, overrides, async and racy providers are found, and a clean container passes."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Recorder(Database):
 
 
 async def test_a_clean_container_passes_and_is_counted() -> None:
-    """A clean container is proved, and the proof says of how much."""
+    """A clean container passes, and the proof counts what it has checked."""
     proved = await proof(Sample())
 
     assert (proved.singletons, proved.scoped, proved.edges) == (2, 5, 9)
-    assert proved.watched == 20  # twice two scopes, with four objects in each
+    assert proved.watched == 20  # two scopes, opened twice, each with its four objects
     assert (proved.unwatched, proved.shared) == ((), ())
     assert "2 singletons, 5 scoped providers, 9 edges" in str(proved)
 
@@ -70,7 +70,7 @@ async def test_a_singleton_cannot_be_given_a_scoped_object_as_an_attribute() -> 
 
 
 async def test_an_override_cannot_bring_a_scoped_object_into_a_singleton() -> None:
-    """An override is followed, and what it holds is refused with both in the path."""
+    """A scoped provider that an override brings into a singleton is refused, with both in the path."""
     container = Sample()
     container.database.override(providers.ThreadSafeSingleton(Recorder, container.principal))
 
@@ -81,7 +81,7 @@ async def test_an_override_cannot_bring_a_scoped_object_into_a_singleton() -> No
 
 
 async def test_a_constructor_cannot_ask_the_container_for_a_scoped_object() -> None:
-    """A singleton whose constructor calls the container is refused, with the place in the code."""
+    """A singleton whose constructor asks the container for a scoped object is refused, with the place in the code."""
     container = Sample()
     container.cache = providers.ThreadSafeSingleton(lambda: Holder(container.credentials()))
 
@@ -94,7 +94,7 @@ async def test_a_constructor_cannot_ask_the_container_for_a_scoped_object() -> N
 
 
 async def test_what_overrides_a_provider_is_judged_and_not_what_it_overrides() -> None:
-    """The arguments of an overridden provider are dead, so a captive among them does no harm."""
+    """The arguments of an overridden provider are unused, so a captive among them does no harm."""
 
     class Container(Sample):
         cache = providers.ThreadSafeSingleton(Holder, Sample.credentials)
@@ -106,7 +106,7 @@ async def test_what_overrides_a_provider_is_judged_and_not_what_it_overrides() -
 
 
 async def test_a_singleton_that_a_scoped_provider_overrides_is_none() -> None:
-    """What overrides a singleton may be scoped, as long as no other singleton takes it."""
+    """A singleton may be overridden by a scoped provider, as long as no other singleton takes it."""
     container = Sample()
     container.clock = providers.ThreadSafeSingleton(Holder)
     container.clock.override(Scoped(Holder, container.credentials))
@@ -120,7 +120,7 @@ async def test_a_singleton_that_a_scoped_provider_overrides_is_none() -> None:
 
 
 async def test_a_singleton_may_take_a_factory() -> None:
-    """A singleton that is handed scoped providers as factories holds no request's object."""
+    """A singleton may be given scoped providers as factories, because it holds no request's object."""
 
     class Container(Sample):
         opener = providers.ThreadSafeSingleton(Holder, Sample.agent.provider)
@@ -152,7 +152,7 @@ async def test_a_captive_is_found_behind_every_kind_of_provider() -> None:
 
 
 async def test_a_singleton_for_each_thread_or_context_is_no_request_scope() -> None:
-    """A context's or a thread's singleton may neither hold what is scoped nor be held by the process."""
+    """A singleton per context or thread may neither hold a scoped object nor be held by one of the process."""
 
     class Container(Sample):
         in_context = providers.ContextLocalSingleton(Holder, Sample.credentials)
@@ -168,7 +168,7 @@ async def test_a_singleton_for_each_thread_or_context_is_no_request_scope() -> N
 
 
 async def test_a_captive_is_found_in_a_nested_container() -> None:
-    """A nested container's singleton that keeps what the outer container lends it is refused by its dotted name."""
+    """A nested container's singleton that keeps an outer container's scoped object is refused by its dotted name."""
 
     class Core(DeclarativeContainer):
         lent = providers.Dependency(instance_of=Credentials)
@@ -184,7 +184,7 @@ async def test_a_captive_is_found_in_a_nested_container() -> None:
 
 
 async def test_a_captive_is_found_through_a_container_of_dependencies() -> None:
-    """What a DependenciesContainer stands for is followed to the container that it is given."""
+    """A captive is found through a DependenciesContainer, in the container that it is given."""
 
     class Services(DeclarativeContainer):
         people = providers.DependenciesContainer()
@@ -211,7 +211,7 @@ async def test_a_cycle_is_drawn() -> None:
 
 
 async def test_a_cycle_over_a_factory_is_none() -> None:
-    """A provider that is handed over uncalled closes no cycle."""
+    """A provider that is handed over without being called closes no cycle."""
     container = Sample()
     container.one = providers.ThreadSafeSingleton(Holder)
     container.two = providers.ThreadSafeSingleton(Holder, container.one)
@@ -221,7 +221,7 @@ async def test_a_cycle_over_a_factory_is_none() -> None:
 
 
 async def test_a_plain_singleton_is_refused() -> None:
-    """A Singleton is refused, because threads that ask at once build several; the rest is proved all the same."""
+    """A Singleton is refused, because concurrent threads would build several; the rest is still proved."""
 
     class Container(Sample):
         clock = providers.Singleton(Holder)
@@ -235,7 +235,7 @@ async def test_a_plain_singleton_is_refused() -> None:
 
 
 async def test_an_async_provider_is_refused() -> None:
-    """Coroutines and asynchronous functions and generators make Futures of all that use them, and are refused."""
+    """Coroutines, asynchronous functions and generators are refused, because they turn all their users into Futures."""
 
     async def connect() -> Database:
         return Database()
@@ -256,7 +256,7 @@ async def test_an_async_provider_is_refused() -> None:
 
 
 async def test_a_provider_that_turns_out_to_be_async_is_refused() -> None:
-    """A function that looks synchronous and gives a Future is found out, and only it and not who uses it."""
+    """A function that looks synchronous and returns a Future is refused, but its users are not."""
 
     def connect() -> asyncio.Future[None]:
         return asyncio.get_running_loop().create_future()
@@ -273,7 +273,7 @@ async def test_a_provider_that_turns_out_to_be_async_is_refused() -> None:
 async def test_an_override_cannot_change_a_lifetime() -> None:
     """A scoped provider that is overridden by a plain Factory, a singleton or a value is refused."""
     container = Sample()
-    # Scoped.override refuses all but the last; a container's class, or the library, can go past it.
+    # Scoped.override refuses all but the last; a container's class, or the library, can bypass it.
     providers.Factory.override(container.gmail, providers.Factory(Holder))
     providers.Factory.override(container.calendar, providers.ThreadSafeSingleton(Holder))
     container.agent.override(Holder())
@@ -286,7 +286,7 @@ async def test_an_override_cannot_change_a_lifetime() -> None:
 
 
 async def test_a_scoped_override_passes() -> None:
-    """A scoped provider may be overridden by another, and by a seed."""
+    """A scoped provider may be overridden by another one, and a seed by a seed."""
     container = Sample()
     container.gmail.override(Scoped(Gmail, container.credentials))
     container.principal.override(Seed(Principal))
@@ -295,7 +295,7 @@ async def test_a_scoped_override_passes() -> None:
 
 
 async def test_every_finding_is_listed() -> None:
-    """Faults that are independent of each other are all in one error, numbered."""
+    """One error lists all independent faults."""
 
     class Container(Sample):
         cache = providers.ThreadSafeSingleton(Holder, Sample.credentials)

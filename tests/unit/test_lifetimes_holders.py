@@ -1,4 +1,4 @@
-"""Who holds an object: chains of places from every kind of holder."""
+"""Holders of an object: chains of the places that keep it alive, for every kind of holder."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ CURRENT: ContextVar[object] = ContextVar("CURRENT")
 
 @functools.cache
 def cached(name: str) -> Kept:
-    """Is remembered for good."""
+    """Return an object that the cache remembers for good."""
     return Kept()
 
 
 @functools.lru_cache(maxsize=2)
 def cached_for_a_while(name: str) -> Kept:
-    """Is remembered until two others are."""
+    """Return an object that the cache remembers until two others are made."""
     return Kept()
 
 
 @pytest.fixture(autouse=True)
 def _without_the_collector() -> Iterator[None]:
-    """As `prove` does: a run of the collector in between would free a cycle before it is explained."""
+    """Disable the collector, as `prove` does, because it would free a cycle before it is explained."""
     gc.disable()
     yield
     gc.enable()
@@ -68,20 +68,20 @@ def _forget() -> Iterator[None]:
 
 
 def explained(kept: list[object], known: dict[int, str] | None = None) -> list[Held]:
-    """The chains of the objects of a list, which is emptied first."""
+    """Return the chains of a list's objects, after emptying the list."""
     watches = [Watch(f"kept {number}", weakref.ref(one)) for number, one in enumerate(kept)]
     kept.clear()
     return explain(watches, known or {})
 
 
 def chain_of(kept: list[object]) -> tuple[str, ...]:
-    """The chain of the one object in a list, which is emptied first."""
+    """Return the chain of the one object in a list, after emptying the list."""
     (held,) = explained(kept)
     return held.chain
 
 
 def test_nothing_is_said_of_the_dead() -> None:
-    """An object that nobody holds is not explained."""
+    """An object that nothing holds is not explained."""
     assert explained([Kept()]) == []
 
 
@@ -103,7 +103,7 @@ def test_an_attribute_and_a_slot_are_named() -> None:
 
 
 def test_a_frozen_holder_is_named() -> None:
-    """A server spares the collector what it started with; a holder among that is found all the same."""
+    """A holder that the collector ignores, like the objects from a server's start, is still found."""
     kept: list[object] = [Kept()]
     HOLDERS["frozen"] = kept[0]
     gc.freeze()
@@ -112,7 +112,7 @@ def test_a_frozen_holder_is_named() -> None:
 
 
 def test_a_long_key_is_not_shown() -> None:
-    """A key that is long, and may be a secret, or is no text, is named by its type."""
+    """A key that is long, and may be a secret, or that is not a text, is named by its type."""
     kept: list[object] = [Kept()]
     HOLDERS["ya29.a-token-that-must-not-be-shown"] = {ValueError: kept[0]}
 
@@ -127,9 +127,9 @@ def test_a_class_attribute_is_named() -> None:
     assert chain_of(kept) == (f"class attribute {__name__}.Registry.entries", "list[0]", "kept 0")
 
 
-@pytest.mark.parametrize("name", ["cached", "cached_for_a_while"])  # the function itself would hang on pytest too
+@pytest.mark.parametrize("name", ["cached", "cached_for_a_while"])  # the function itself would be held by pytest too
 def test_a_function_that_remembers_is_named(name: str) -> None:
-    """A cached function is on the chain by its name in the module."""
+    """A cached function is on the chain under its name in the module."""
     chain = chain_of([globals()[name]("ada")])
 
     assert chain[0] == f"module attribute {__name__}.{name}"
@@ -156,7 +156,7 @@ def test_a_closure_is_named() -> None:
 
 
 def test_a_bound_method_is_named() -> None:
-    """A method that was taken off the object and kept holds the object."""
+    """A bound method that was kept holds its object."""
     kept: list[object] = [registry := Registry()]
     HOLDERS["method"] = registry.register
     del registry
@@ -165,7 +165,7 @@ def test_a_bound_method_is_named() -> None:
 
 
 async def test_a_task_and_its_local_variable_are_named() -> None:
-    """A task that still runs is the end of the chain, and the local variable of its coroutine is on it."""
+    """A running task is the end of the chain, and the local variable of its coroutine is on it."""
 
     async def wait_with(value: object) -> None:
         await asyncio.sleep(60)
@@ -181,7 +181,7 @@ async def test_a_task_and_its_local_variable_are_named() -> None:
 
 
 def test_a_context_variable_is_named() -> None:
-    """An object that was put into a context variable and forgotten there is found."""
+    """An object that was left in a context variable is found."""
     kept: list[object] = [Kept()]
     token = CURRENT.set(kept[0])
     chain = chain_of(kept)
@@ -191,7 +191,7 @@ def test_a_context_variable_is_named() -> None:
 
 
 def test_a_running_thread_is_named() -> None:
-    """A local variable of a function that runs in another thread is found, which the collector does not see."""
+    """A local variable of a function that runs in another thread is found, although the collector does not see it."""
     entered, leave = threading.Event(), threading.Event()
 
     def work(arguments: list[object]) -> None:
@@ -214,7 +214,7 @@ def test_a_running_thread_is_named() -> None:
 
 
 def test_a_long_lived_object_ends_the_chain() -> None:
-    """A chain starts at an object that is known by name, not at whoever holds that one."""
+    """A chain starts at an object that is known by name, not at that object's own holder."""
     kept: list[object] = [Kept()]
     known = Slotted([kept[0]])
     HOLDERS["known"] = known
@@ -225,7 +225,7 @@ def test_a_long_lived_object_ends_the_chain() -> None:
 
 
 def test_objects_on_one_holder_are_told_together() -> None:
-    """What hangs on the same holder is named with the nearest, and a cycle apart from it by the way round."""
+    """Objects on the same holder are reported together with the nearest one, and a cycle is reported separately."""
     one, two, three = Slotted(None), Kept(), Kept()
     vars(three)["itself"] = three
     HOLDERS["two"] = two

@@ -1,4 +1,4 @@
-"""The probe: two requests at once, whose objects are in one scope only and dead when it has closed."""
+"""The probe: two requests at once, whose objects must be in one scope only and dead when it has closed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _forget() -> Iterator[None]:
 
 
 async def test_a_cache_cannot_keep_a_scoped_object() -> None:
-    """An object that a module's cache keeps is found alive, with the chain that holds it and what hangs on it."""
+    """An object that a module's cache keeps is reported, with the chain that holds it and what it keeps alive."""
     container = Sample()
     container.gmail.set_provides(RememberedGmail)
 
@@ -52,7 +52,7 @@ async def test_a_cache_cannot_keep_a_scoped_object() -> None:
 
 
 async def test_a_singleton_cannot_keep_a_scoped_object() -> None:
-    """An object that registers with a singleton is found alive, and the singleton is named."""
+    """An object that registers with a singleton is reported, with the singleton's name."""
 
     def registered(registry: Holder, credentials: Credentials) -> Gmail:
         registry.given.append(gmail := Gmail(credentials))
@@ -69,7 +69,7 @@ async def test_a_singleton_cannot_keep_a_scoped_object() -> None:
 
 
 async def test_a_reference_cycle_is_found() -> None:
-    """Objects that only the cyclic collector would free are found, with the way round."""
+    """Objects that only the cyclic collector would free are reported with their cycle."""
 
     class Selfish(Gmail):
         def __init__(self, credentials: Credentials) -> None:
@@ -87,7 +87,7 @@ async def test_a_reference_cycle_is_found() -> None:
 
 
 async def test_the_collector_does_not_run_during_the_probe_and_does_after() -> None:
-    """Nothing is freed by the collector while objects are watched, and the collector is on again afterwards."""
+    """The collector is off while objects are watched, and on again afterwards."""
     enabled: list[bool] = []
     container = Sample()
     container.check = Scoped(lambda: enabled.append(gc.isenabled()))
@@ -99,7 +99,7 @@ async def test_the_collector_does_not_run_during_the_probe_and_does_after() -> N
 
 
 async def test_a_scoped_provider_cannot_give_two_people_one_object() -> None:
-    """A function that gives the same object in both scopes is refused, though the provider is scoped."""
+    """A scoped function that gives the same object in both scopes is refused."""
     container = Sample()
     container.agent_settings = Scoped(lambda: SHARED)
 
@@ -111,7 +111,7 @@ async def test_a_scoped_provider_cannot_give_two_people_one_object() -> None:
 
 
 async def test_two_providers_cannot_give_two_people_one_object() -> None:
-    """An object that one provider gives Ada and another gives Bob is in both scopes."""
+    """An object that one provider gives Ada and another gives Bob is refused."""
     made: list[Holder] = [Holder(), Holder()]
 
     container = Sample()
@@ -125,7 +125,7 @@ async def test_two_providers_cannot_give_two_people_one_object() -> None:
 
 
 async def test_a_scoped_provider_may_hand_on_a_singleton() -> None:
-    """What a singleton or an Object of the container provides may be handed on, and the proof says who does."""
+    """A scoped provider may hand on a singleton or an Object of the container, and the proof lists such providers."""
     container = Sample()
     container.constant = providers.Object(SHARED)
     container.chosen = Scoped(lambda database, constant: database, container.database, container.constant)
@@ -139,7 +139,7 @@ async def test_a_scoped_provider_may_hand_on_a_singleton() -> None:
 
 @pytest.mark.parametrize("constant", ["text", 7, None, Color.RED, Database, (), ("a", 1), len, ADA.__class__])
 async def test_a_constant_may_be_in_both_scopes(constant: object) -> None:
-    """Constants are nobody's: they may be in both scopes, and are named as not watched."""
+    """Constants belong to nobody, so they may be in both scopes, and are listed as not watched."""
     container = Sample()
     container.constant = Scoped(lambda: constant)
 
@@ -147,7 +147,7 @@ async def test_a_constant_may_be_in_both_scopes(constant: object) -> None:
 
 
 async def test_a_function_over_scoped_objects_is_watched() -> None:
-    """A function that closes over a scoped object is no constant; what a provider's own function keeps is found."""
+    """A function that closes over a scoped object is watched, and reported if its provider's own function keeps it."""
     kept: list[Callable[[], str]] = []
 
     def build(credentials: Credentials) -> Callable[[], str]:
@@ -164,7 +164,7 @@ async def test_a_function_over_scoped_objects_is_watched() -> None:
 
 
 async def test_the_elements_of_a_scoped_list_are_watched() -> None:
-    """A list takes no weak reference, so it is named; what is in it is watched, unless both scopes have it."""
+    """A list is listed as not watched, but its elements are watched unless both scopes have them."""
     kept: list[Gmail] = []
 
     def build(credentials: Credentials, *, keep: bool) -> list[object]:
@@ -183,7 +183,7 @@ async def test_the_elements_of_a_scoped_list_are_watched() -> None:
 
 
 async def test_parts_of_a_seed_belong_to_the_caller() -> None:
-    """What a scoped provider takes out of a seed may live as long as the seed."""
+    """An object that a scoped provider takes from a seed may live as long as the seed."""
 
     class Message:
         def __init__(self, *attachments: Holder) -> None:
@@ -199,7 +199,7 @@ async def test_parts_of_a_seed_belong_to_the_caller() -> None:
 
 
 async def test_a_seed_gives_what_its_scope_was_opened_with() -> None:
-    """An override that makes everybody the same person is refused."""
+    """An override that gives everybody the same person is refused."""
     container = Sample()
     container.principal.override(Scoped(lambda: Principal("http", "demo", "eve")))
 
@@ -210,7 +210,7 @@ async def test_a_seed_gives_what_its_scope_was_opened_with() -> None:
 
 
 async def test_a_missing_seed_is_named() -> None:
-    """The error says which seed the caller of the proof forgot, and once only."""
+    """The error names a seed that the caller of the proof forgot, and names it only once."""
     with pytest.raises(LifetimeError) as caught:
         await prove(Sample(), [ADA], [])
 
@@ -220,7 +220,7 @@ async def test_a_missing_seed_is_named() -> None:
 
 
 async def test_what_cannot_be_built_is_named_with_the_place() -> None:
-    """A constructor that fails is found, and what uses it is not tried."""
+    """A constructor that fails is reported with its place, and providers that use it are not tried."""
 
     def broken(credentials: Credentials) -> Gmail:
         raise LookupError("no such mailbox")
@@ -235,7 +235,7 @@ async def test_what_cannot_be_built_is_named_with_the_place() -> None:
 
 
 async def test_a_finalizer_that_fails_is_found() -> None:
-    """The two requests are closed as real ones are, and what fails then is found."""
+    """A finalizer that fails is reported, because the probe closes its requests like real ones."""
 
     def transaction() -> Iterator[Holder]:
         yield Holder()
@@ -251,7 +251,7 @@ async def test_a_finalizer_that_fails_is_found() -> None:
 
 
 async def test_a_task_that_is_ending_may_hold_an_object() -> None:
-    """An object that a task holds for a few more turns of the event loop is no leak."""
+    """An object that a task holds for a few more turns of the event loop is not a leak."""
     running: set[asyncio.Task[None]] = set()
 
     async def announce(gmail: Gmail) -> None:
@@ -271,7 +271,7 @@ async def test_a_task_that_is_ending_may_hold_an_object() -> None:
 
 
 async def test_a_bounded_map_inside_a_singleton_is_allowed() -> None:
-    """What a scoped object holds inside may be a singleton's, kept by principal, such as a lock for a refresh."""
+    """A scoped object may hold what a singleton keeps by principal, such as a lock for a refresh."""
 
     class Locks:
         def __init__(self) -> None:
@@ -289,7 +289,7 @@ async def test_a_bounded_map_inside_a_singleton_is_allowed() -> None:
 
 
 async def test_objects_that_are_finished_by_awaiting_are_dead_too() -> None:
-    """Finalizers that wait hold nothing when the scope has closed, and run once for each object."""
+    """Objects whose finalizers are awaited are dead when the scope has closed, and are finished once."""
     closed: list[str] = []
 
     class Closing(Gmail):

@@ -1,4 +1,4 @@
-"""Arguments that do not fit what a provider makes."""
+"""Arguments that do not match the signature of what a provider makes."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Mailer:
 
 
 class Overridden(Database):
-    """A subclass, where its parent is asked for."""
+    """A subclass of the class that is asked for."""
 
 
 class Made:
-    """May be a Database for all that its class says."""
+    """Makes a Database, although its class does not say so."""
 
     def __new__(cls) -> Any:
         return Database()
@@ -45,11 +45,11 @@ class Options:
 
 
 def hidden(amount: Fraction, database: Database) -> None:
-    """Has one annotation that only the type checker can resolve."""
+    """Take two arguments, one with an annotation that only a type checker can resolve."""
 
 
 async def test_a_missing_argument_is_found() -> None:
-    """What a constructor requires and nobody gives is found, with the signature."""
+    """A missing required argument is reported with the signature."""
     container = Sample()
     container.reader = Scoped(Gmail)
 
@@ -60,7 +60,7 @@ async def test_a_missing_argument_is_found() -> None:
 
 
 async def test_an_unknown_argument_is_found() -> None:
-    """What a constructor does not take is found, in a plain Factory too."""
+    """An argument that a constructor does not accept is reported, for a plain Factory too."""
     container = Sample()
     container.reader = providers.Factory(Gmail, credential=container.credentials)
 
@@ -70,7 +70,7 @@ async def test_an_unknown_argument_is_found() -> None:
 
 
 async def test_a_factory_may_be_given_its_arguments_when_it_is_called() -> None:
-    """A Factory or Callable that is not complete is no fault; who calls it adds the rest."""
+    """An incomplete Factory or Callable is not a fault, because its caller can add the rest."""
     container = Sample()
     container.reader = providers.Factory(Gmail)
     container.parse = providers.Callable(int)
@@ -79,7 +79,7 @@ async def test_a_factory_may_be_given_its_arguments_when_it_is_called() -> None:
 
 
 async def test_a_wrong_type_is_found() -> None:
-    """A provider of another class than the annotation asks for is found, with both."""
+    """A provider whose class does not match the annotation is reported with both classes."""
     container = Sample()
     container.cache = providers.ThreadSafeSingleton(GoogleAuth, container.database.provided)
     container.auth = providers.ThreadSafeSingleton(GoogleAuth, container.cache)
@@ -91,7 +91,7 @@ async def test_a_wrong_type_is_found() -> None:
 
 
 async def test_a_class_without_a_method_of_the_protocol_is_found() -> None:
-    """A class that could not be used where the protocol is asked for is wrong, though it inherits nothing of it."""
+    """A class without the protocol's method is reported."""
     container = Sample()
     container.needs = providers.Factory(_needs_protocol, providers.Factory(Holder))
 
@@ -109,7 +109,7 @@ async def test_a_class_without_a_method_of_the_protocol_is_found() -> None:
     ],
 )
 async def test_unions_collections_and_values_are_understood(arguments: dict[str, Any], fault: str) -> None:
-    """Values, lists and unions that are provably wrong are found."""
+    """Values, lists and unions that are provably wrong are reported."""
     container = Sample()
     container.options = providers.ThreadSafeSingleton(Options, **arguments)
 
@@ -142,7 +142,7 @@ def _needs_anything(one: Any, *others: Database, **named: float) -> None: ...
     ],
 )
 async def test_what_may_be_right_passes(makes: Callable[..., object], arguments: list[object]) -> None:
-    """Protocols, subclasses, factories, what functions give, and what cannot be resolved are not refused."""
+    """Protocols, subclasses, factories, results of functions, and names that cannot be resolved are not refused."""
     container = Sample()
     container.tried = providers.Factory(makes, *arguments)
 
@@ -150,7 +150,7 @@ async def test_what_may_be_right_passes(makes: Callable[..., object], arguments:
 
 
 async def test_one_hidden_annotation_does_not_hide_the_others() -> None:
-    """A name that is imported for the type checker only makes its own argument unknown, no other."""
+    """A name that is imported only for type checkers makes its own argument unknown, but no other."""
     container = Sample()
     container.tried = providers.Factory(hidden, 3, database=container.google_auth)
 
@@ -160,7 +160,7 @@ async def test_one_hidden_annotation_does_not_hide_the_others() -> None:
 
 
 async def test_each_of_many_arguments_is_judged() -> None:
-    """The arguments that ``*args`` and ``**kwargs`` collect are each held to the annotation."""
+    """Each argument that ``*args`` and ``**kwargs`` collect is checked against the annotation."""
     container = Sample()
     container.tried = providers.Factory(_needs_anything, 1, container.database, container.agent, seconds="no")
 
@@ -171,7 +171,7 @@ async def test_each_of_many_arguments_is_judged() -> None:
 
 
 async def test_an_override_is_what_is_given() -> None:
-    """An argument that is overridden is judged by what overrides it."""
+    """An overridden argument is judged by its override."""
     container = Sample()
     container.database.override(providers.ThreadSafeSingleton(Overridden))
     container.google_auth.override(providers.ThreadSafeSingleton(Holder))
@@ -182,7 +182,7 @@ async def test_an_override_is_what_is_given() -> None:
 
 
 def test_the_sample_is_what_the_tests_say() -> None:
-    """The classes that these tests rely on are unrelated to each other."""
+    """The classes that these tests use are unrelated to each other."""
     kinds = [Agent, Credentials, Database, GoogleAuth, Holder]
 
     assert not any(issubclass(one, other) for one in kinds for other in kinds if one is not other)

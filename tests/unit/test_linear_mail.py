@@ -1,4 +1,4 @@
-"""Whatever a stranger writes, reading it takes time in proportion to its length."""
+"""Reading a stranger's text takes time in proportion to its length."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.fakes.growth import LONG, grows_faster, repeated
 
 PERSON = Principal("http", "demo", "ada")
 
-# Pieces that are repeated: what begins but does not end, nests, or can be read in many ways.
+# Pieces that are repeated: they begin and do not end, nest, or can be read in many ways.
 PIECES = {
     "spaces": " ",
     "letters": "a",
@@ -86,7 +86,7 @@ def _encoded(text: str) -> str:
 
 
 def _mail(text: str) -> dict[str, Any]:
-    """A mail in which each header, name and part is this text."""
+    """Return a mail in which each header, name and part is this text."""
     names = ("From", "To", "Subject", "Message-ID", "References", "Content-Type", "Content-Disposition", "Content-ID")
     headers = [{"name": name, "value": text} for name in names]
     part = {"mimeType": "text/plain", "headers": headers, "body": {"size": 1, "data": _encoded(text)}}
@@ -127,7 +127,7 @@ def _stored(text: str) -> object:
     return message.words, message.snippet, json.dumps(message.resource("full"))
 
 
-# Each reader with the shapes that it may stumble over; all of them are for the one that reads any.
+# Each reader with the shapes that might slow it down; the HTML reader, which reads anything, gets all of them.
 CSS = [
     name for name in PIECES if name.startswith(("css", "style", "rules", "classes", "brackets", "quotes", "numbers"))
 ]
@@ -159,14 +159,14 @@ READERS: dict[str, tuple[Callable[[str], object], list[str]]] = {
 )
 @pytest.mark.parametrize("reader", READERS)
 def test_reading_takes_time_in_proportion(reader: str, long: int) -> None:
-    """Of every shape, so many times as much takes about so many times as long, and not the square of that."""
+    """For every shape, a text that is several times as long takes about as many times as long to read."""
     read, shapes = READERS[reader]
 
     assert [name for name in shapes if grows_faster(read, repeated(PIECES[name]), long)] == []
 
 
 def test_many_rules_and_many_elements_are_no_product() -> None:
-    """A sheet of a thousand rules over a thousand elements is given up after so many steps, and says so."""
+    """A sheet of a thousand rules over a thousand elements is given up as too complicated, with a note."""
     rules = "".join(f".a .b .c{number % 7} {{color:red}}" for number in range(1_000))
     elements = "".join(f"<b class='a b c{number % 7}'>x" for number in range(1_000))
     shown = html_to_text(f"<style>{rules}</style>{elements}")

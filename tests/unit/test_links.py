@@ -1,4 +1,4 @@
-"""Consent links at rest: what each step takes, whom it is for, and what stands in the database."""
+"""Consent links at rest: what each step requires, whom it is for, and what the database holds."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ LIFETIME = 600.0
 
 @pytest.fixture
 def clock() -> Clock:
-    """A clock that the test moves."""
+    """Return a clock that the test moves."""
     return Clock()
 
 
 @pytest.fixture
 def links(database: Database, key_ring: KeyRing, clock: Clock) -> ConsentLinks:
-    """Links that live ten minutes on that clock."""
+    """Return links that live ten minutes on that clock."""
     return ConsentLinks(database, key_ring, lifetime_seconds=LIFETIME, now=clock)
 
 
@@ -43,7 +43,7 @@ async def come_back(
     """Take a callback for an opened link, as the browser's flow does.
 
     Raises:
-        CallbackRefusedError: It is not this browser's, or it was taken before.
+        CallbackRefusedError: The callback is another browser's, or came too late, or came before.
     """
     link = await links.of_browser(state.partition(".")[0], cookie)
     opened = await links.find_opened(state, cookie or "")
@@ -53,14 +53,14 @@ async def come_back(
 
 
 async def states(database: Database, principal: Principal) -> list[str]:
-    """The states of a person's links, by their names."""
+    """Return the sorted states of one person's links."""
     query = sa.select(consent_links.c.state).where(owned_by(consent_links, principal)).order_by(consent_links.c.state)
     async with database.reading() as connection:
         return list((await connection.execute(query)).scalars())
 
 
 async def test_looking_consumes_nothing(links: ConsentLinks, ada: Principal, grace: Principal) -> None:
-    """A link that was looked at says who asks for what, and still opens."""
+    """Looking at a link shows who asks for what and does not use it up."""
     _, ada_token = await links.issue(ada, frozenset({READ}))
     _, grace_token = await links.issue(grace, frozenset({SEND}))
 
@@ -73,7 +73,7 @@ async def test_looking_consumes_nothing(links: ConsentLinks, ada: Principal, gra
 
 
 async def test_a_link_opens_once(links: ConsentLinks, ada: Principal, grace: Principal) -> None:
-    """Of several that open a link together one has it, and nobody else's link is touched."""
+    """If several open a link at the same time, one succeeds, and nobody else's link is touched."""
     _, token = await links.issue(ada, frozenset({READ}))
     _, grace_token = await links.issue(grace, frozenset({READ}))
     results = await asyncio.gather(*(links.open(token) for _ in range(6)), return_exceptions=True)
@@ -83,7 +83,7 @@ async def test_a_link_opens_once(links: ConsentLinks, ada: Principal, grace: Pri
 
 
 async def test_a_link_ends(links: ConsentLinks, clock: Clock, ada: Principal, grace: Principal) -> None:
-    """After ten minutes a link is neither shown nor opened nor listed; a younger one is."""
+    """After ten minutes a link can be neither shown, opened nor listed, but a younger one can."""
     old, old_token = await links.issue(ada, frozenset({READ}))
     clock.now += LIFETIME / 2
     _, young_token = await links.issue(grace, frozenset({READ}))
@@ -98,7 +98,7 @@ async def test_a_link_ends(links: ConsentLinks, clock: Clock, ada: Principal, gr
 
 
 async def test_an_unknown_token_opens_nothing(links: ConsentLinks, ada: Principal) -> None:
-    """A token that was never issued, or is of another length or alphabet, is answered like an expired one."""
+    """A token that was never issued, or has another length or alphabet, is answered like an expired one."""
     _, token = await links.issue(ada, frozenset({READ}))
 
     for wrong in ("", token[:-1], f"{token}A", token.swapcase(), "é\x00/../%", "x" * 5000):
@@ -107,7 +107,7 @@ async def test_an_unknown_token_opens_nothing(links: ConsentLinks, ada: Principa
 
 
 async def test_a_link_that_covers_is_given_again(links: ConsentLinks, ada: Principal, grace: Principal) -> None:
-    """Whoever asks for what an open link asks for gets that link; another person gets their own."""
+    """A request that an open link covers gets that link again; another person gets their own."""
     first, token = await links.issue(ada, frozenset({READ, SEND}))
     again, token_again = await links.issue(ada, frozenset({READ}))
     other, other_token = await links.issue(grace, frozenset({READ}))
@@ -121,7 +121,7 @@ async def test_a_link_that_covers_is_given_again(links: ConsentLinks, ada: Princ
 async def test_a_link_that_asks_for_more_supersedes(
     links: ConsentLinks, database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """The new link asks for the union, the old one ends though it was opened already, and other people's stay."""
+    """The new link asks for the union, the old one ends even if it was opened, and another person's stays."""
     _, grace_token = await links.issue(grace, frozenset({READ}))
     _, first = await links.issue(ada, frozenset({READ}))
     opened = await links.open(first)
@@ -135,7 +135,7 @@ async def test_a_link_that_asks_for_more_supersedes(
 
 
 async def test_links_asked_for_together_become_one(links: ConsentLinks, ada: Principal, grace: Principal) -> None:
-    """Runs of one person that need different scopes at once end with one link that permits all of them."""
+    """Concurrent runs of one person that need different scopes end with one link for all of them."""
     asked = [frozenset({READ}), frozenset({SEND}), frozenset({MODIFY})]
     await asyncio.gather(*(links.issue(person, scopes) for scopes in asked for person in (ada, grace)))
 
@@ -145,7 +145,7 @@ async def test_links_asked_for_together_become_one(links: ConsentLinks, ada: Pri
 
 
 async def test_only_its_person_is_shown_a_link_again(links: ConsentLinks, ada: Principal, grace: Principal) -> None:
-    """The token of a link is found by its own person alone, and not once it was opened."""
+    """A link's token is found only by its own person, and only until it is opened."""
     link, token = await links.issue(ada, frozenset({READ}))
 
     assert await links.find_issued(ada, link.link_id) == token
@@ -157,7 +157,7 @@ async def test_only_its_person_is_shown_a_link_again(links: ConsentLinks, ada: P
 async def test_a_callback_needs_the_cookie_of_its_own_browser(
     links: ConsentLinks, ada: Principal, grace: Principal
 ) -> None:
-    """Without a cookie, or with somebody else's, nothing is taken and the right browser can still come back."""
+    """A callback without its own browser's cookie is refused, and the right browser can still come back."""
     ada_opened = await links.open((await links.issue(ada, frozenset({READ})))[1])
     grace_opened = await links.open((await links.issue(grace, frozenset({SEND})))[1])
 
@@ -171,7 +171,7 @@ async def test_a_callback_needs_the_cookie_of_its_own_browser(
 async def test_one_of_several_callbacks_goes_on(
     links: ConsentLinks, database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """Of six callbacks that arrive together one is taken; a seventh is refused, and no one else's consent moves."""
+    """Of six concurrent callbacks one is accepted, a later one is refused, and nobody else's consent changes."""
     opened = await links.open((await links.issue(ada, frozenset({READ})))[1])
     await links.open((await links.issue(grace, frozenset({READ})))[1])
     callbacks = [come_back(links, opened.state, opened.cookie) for _ in range(6)]
@@ -185,7 +185,7 @@ async def test_one_of_several_callbacks_goes_on(
 
 
 async def test_a_callback_that_comes_too_late_is_refused(links: ConsentLinks, clock: Clock, ada: Principal) -> None:
-    """Opening gives another ten minutes, and no more."""
+    """Opening a link allows another ten minutes for the callback, and no more."""
     _, token = await links.issue(ada, frozenset({READ}))
     clock.now += LIFETIME - 1
     opened = await links.open(token)
@@ -198,7 +198,7 @@ async def test_a_callback_that_comes_too_late_is_refused(links: ConsentLinks, cl
 async def test_a_link_made_over_to_another_person_does_not_open(
     links: ConsentLinks, database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """Whoever writes Ada's name into the row of Grace's link gets neither a page nor a consent nor the token."""
+    """A link of Grace's whose row was given Ada's name shows no page, opens nothing and reveals no token."""
     link, token = await links.issue(grace, frozenset({READ}))
     async with database.writing() as connection:
         mine = consent_links.c.id == link.link_id
@@ -215,7 +215,7 @@ async def test_a_link_made_over_to_another_person_does_not_open(
 async def test_a_link_whose_secrets_were_swapped_does_not_open(
     column: str, links: ConsentLinks, database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """What was copied from the row of Grace's link into Ada's opens nothing for whoever holds Grace's token."""
+    """A token's hash, or sealed secrets, that were copied from Grace's link into Ada's open nothing."""
     ada_link, ada_token = await links.issue(ada, frozenset({READ}))
     grace_link, grace_token = await links.issue(grace, frozenset({READ}))
     async with database.writing() as connection:
@@ -233,7 +233,7 @@ async def test_a_link_whose_secrets_were_swapped_does_not_open(
 async def test_secrets_of_an_earlier_link_of_the_same_person_do_not_open(
     links: ConsentLinks, database: Database, ada: Principal
 ) -> None:
-    """The nonce and the verifier of one sign-in are no use in the row of another, be it the same person's."""
+    """The secrets of one sign-in do not open in the row of another, even if both are the same person's."""
     earlier = await links.open((await links.issue(ada, frozenset({READ})))[1])
     later = await links.open((await links.issue(ada, frozenset({SEND})))[1])
     theirs = sa.select(consent_links.c.sealed_secrets).where(consent_links.c.id == earlier.link.link_id)
@@ -249,7 +249,7 @@ async def test_secrets_of_an_earlier_link_of_the_same_person_do_not_open(
 async def test_an_opened_link_made_over_to_another_person_takes_no_callback(
     links: ConsentLinks, database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """Grace's browser cannot finish a consent whose row was given Ada's name, and the row stays as it was."""
+    """Grace's browser cannot finish a consent whose row was given Ada's name, and the row does not change."""
     opened = await links.open((await links.issue(grace, frozenset({READ})))[1])
     async with database.writing() as connection:
         await connection.execute(consent_links.update().values(**owner(ada)))
@@ -259,7 +259,7 @@ async def test_an_opened_link_made_over_to_another_person_takes_no_callback(
     assert await states(database, ada) == [LinkState.OPENED]
 
 
-@pytest.mark.parametrize("databases", ["sqlite"], indirect=True)  # whose files can be read
+@pytest.mark.parametrize("databases", ["sqlite"], indirect=True)  # because its files can be read
 async def test_secrets_stand_nowhere(
     links: ConsentLinks,
     database: Database,
@@ -268,7 +268,7 @@ async def test_secrets_stand_nowhere(
     ada: Principal,
     grace: Principal,
 ) -> None:
-    """Tokens, states, nonces, verifiers and cookies are neither in the database's files nor in a repr or a log."""
+    """Tokens, states, nonces, verifiers and cookies appear in neither the database's files, a repr nor a log."""
     caplog.set_level(logging.DEBUG)
     log_statements(database)
     secrets, shown = set(), ""
@@ -290,7 +290,7 @@ async def test_secrets_stand_nowhere(
 async def test_a_link_that_does_not_open_is_replaced(
     links: ConsentLinks, database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """Its person is given a new one in place of an error, whoever asks for it; the other person's link is kept."""
+    """A link that cannot be opened is replaced by a new one without an error; another person's link is kept."""
     broken, _ = await links.issue(ada, frozenset({READ}))
     kept = await links.issue(grace, frozenset({READ}))
     async with database.writing() as connection:

@@ -1,4 +1,4 @@
-"""Lists that Google gives page by page: each page says how to go on, and asks for its own."""
+"""Lists that Google returns page by page."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _APIS = GoogleApis(None)
 async def test_a_list_goes_on_where_it_ended(
     ada: Principal, listing: Callable[[FakeGoogle], Callable[..., Awaitable[dict[str, Any]]]], kind: str, shown: str
 ) -> None:
-    """The token comes from the last page, and the last page has none; each asks Google for some fields only."""
+    """Each page gives the token for the next one, the last gives none, and every request asks for some fields only."""
     asked: list[dict[str, list[str]]] = []
 
     def answer(_: Principal, request: HttpRequest) -> object:

@@ -1,4 +1,4 @@
-"""Lines for operators do not flood the log."""
+"""Operators' log lines do not flood the log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 def test_a_cause_is_logged_once_a_minute_and_another_one_beside_it(caplog: pytest.LogCaptureFixture) -> None:
-    """Repetitions within the minute are dropped; another cause, and the same one later, are logged."""
+    """A repetition within the minute is dropped, but another cause, and the same cause later, are logged."""
     clock = [100.0]
     once = LogOnce(log, now=lambda: clock[0])
 

@@ -1,4 +1,4 @@
-"""The log: one line an event, with its time, message and person, and never the text of somebody's exception."""
+"""The log: one line per event, with its time, message and person, and never the text of other people's exceptions."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
 @pytest.fixture
 def written() -> StringIO:
-    """What was logged."""
+    """Return the stream that the log is written to."""
     return StringIO()
 
 
 @pytest.fixture(params=[TextFormatter(), JsonFormatter()], ids=["text", "json"])
 def log(request: pytest.FixtureRequest, written: StringIO, monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Logger]:
-    """A logger of this test's own that writes in the format."""
+    """Yield a logger of this test's own that writes in the format."""
     handler = logging.StreamHandler(written)
     handler.setFormatter(request.param)
     log = logging.getLogger("app.test")
@@ -42,7 +42,7 @@ def log(request: pytest.FixtureRequest, written: StringIO, monkeypatch: pytest.M
 async def test_lines_of_two_people_name_their_own(
     log: logging.Logger, written: StringIO, ada: Principal, grace: Principal
 ) -> None:
-    """Two messages are answered turn by turn: each line names its own message and person."""
+    """When two messages are answered in turns, each line names its own message and person."""
     turns = [asyncio.Event() for _ in range(7)]
     turns[0].set()
 
@@ -66,7 +66,7 @@ async def test_lines_of_two_people_name_their_own(
 
 
 def test_an_event_is_one_line(log: logging.Logger, written: StringIO) -> None:
-    """Line breaks and control characters are written out, however long the text is; the time comes first."""
+    """Each event is one line that begins with its time; line breaks and control characters are escaped."""
     log.warning("one\ntwo\r\x1b[31m\u2028%s", "x" * 500)
     [line] = written.getvalue().splitlines()
 
@@ -76,7 +76,7 @@ def test_an_event_is_one_line(log: logging.Logger, written: StringIO) -> None:
 
 
 def test_an_exception_shows_where_and_not_what(log: logging.Logger, written: StringIO) -> None:
-    """One line has class and frames of somebody's exception, and nothing of its text, its notes or its cause."""
+    """A foreign exception is logged with its class and frames on one line, without its text, notes or cause."""
     try:
         try:
             raise KeyError(SECRET)
@@ -94,7 +94,7 @@ def test_an_exception_shows_where_and_not_what(log: logging.Logger, written: Str
 
 
 def test_our_own_exception_is_quoted(log: logging.Logger, written: StringIO) -> None:
-    """What Deputy raised says what to do, and holds no secret."""
+    """Deputy's own exceptions are logged with their text, which says what to do and holds no secret."""
     try:
         raise SettingsError("google.mode: write sandbox")
     except SettingsError:
@@ -105,7 +105,7 @@ def test_our_own_exception_is_quoted(log: logging.Logger, written: StringIO) -> 
 
 @pytest.mark.parametrize("log", [JsonFormatter()], indirect=True)
 def test_json_lines_have_their_own_keys(log: logging.Logger, written: StringIO) -> None:
-    """A program reads the time, level, logger, text, error and frames by name."""
+    """A JSON line has the time, level, logger, text, error and frames under their own names."""
     try:
         raise SettingsError("wrong")
     except SettingsError:
@@ -119,7 +119,7 @@ def test_json_lines_have_their_own_keys(log: logging.Logger, written: StringIO) 
 
 
 def test_a_task_that_failed_unseen_shows_no_text(log: logging.Logger, written: StringIO) -> None:
-    """Asyncio's further lines quote the exception, so only the first one is kept."""
+    """Only the first line of asyncio's message is kept, because its further lines quote the exception."""
     text = f"Task exception was never retrieved\nfuture: {SECRET}"
     log.handle(logging.LogRecord("asyncio", logging.ERROR, "", 0, text, (), None))
 

@@ -1,4 +1,4 @@
-"""The loop between a model and tools: wrong calls, calls at the same time, and the progress that a reader hears."""
+"""The loop between a model and tools: wrong calls, concurrent calls, and the progress that a reader hears."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from tests.fakes.bare_loop import BareTools
 
 
 class Desk(Toolkit):
-    """Tools that succeed, wait, fail, ask for another call, and return a picture's words beside the result."""
+    """Tools that succeed, wait, fail, ask for another call, and return words of a picture besides the result."""
 
     name = "desk"
 
@@ -104,7 +104,7 @@ class Desk(Toolkit):
 
 
 class Script:
-    """A model that gives these responses in order; what it was shown is kept."""
+    """A model that gives these responses in order and records what it was shown."""
 
     def __init__(self, *responses: Sequence[ModelResponsePart], finish_reason: FinishReason | None = None) -> None:
         self.shown: list[list[ModelMessage]] = []
@@ -118,18 +118,18 @@ class Script:
 
 
 def loop_of(script: Script, desk: Desk | None = None, turn: Sequence[ModelMessage] = ()) -> Loop:
-    """A loop at a desk."""
+    """Return a loop with a desk's tools."""
     asking = ModelRequestParameters(function_tools=[spec.definition for spec in Desk.tools().values()])
     return Loop(script.model, BareTools(desk or Desk()), lambda: asking, Budget(UsageLimits()), [], turn)
 
 
 async def run(script: Script, desk: Desk | None = None) -> RunEnd:
-    """A run from the first word to its end."""
+    """Run a conversation to its end and return the outcome."""
     return await loop_of(script, desk).answer("go")
 
 
 def results(ended: RunEnd) -> list[ToolReturnPart]:
-    """Every result of a call in a turn."""
+    """Return every result of a call in a turn."""
     return [part for message in ended.turn for part in message.parts if isinstance(part, ToolReturnPart)]
 
 
@@ -146,7 +146,7 @@ DONE = [TextPart("done")]
     ],
 )
 async def test_a_wrong_call_is_told_once(wrong: ToolCallPart, cause: str) -> None:
-    """The model reads what was wrong and may try again; the second time in a row ends the run."""
+    """The model may try again after a wrong call, and a second wrong call in a row ends the run."""
     ended = await run(Script([wrong], DONE))
     (result,) = results(ended)
 
@@ -156,7 +156,7 @@ async def test_a_wrong_call_is_told_once(wrong: ToolCallPart, cause: str) -> Non
 
 
 async def test_a_right_call_between_wrong_ones_forgives_the_first() -> None:
-    """Only wrong calls in a row count."""
+    """A right call in between resets the count of wrong calls."""
     wrong, right = call("desk_count", "1", number="x"), call("desk_count", "2", number=2)
     script = Script([wrong], [right], [call("desk_count", "3", number="x")], DONE)
 
@@ -164,7 +164,7 @@ async def test_a_right_call_between_wrong_ones_forgives_the_first() -> None:
 
 
 async def test_a_call_that_is_wrong_again_keeps_the_others_from_running() -> None:
-    """Arguments are checked before any call of the response begins."""
+    """No call of a response begins if one of them ends the run by being wrong again."""
     desk = Desk()
     wrong = call("desk_missing", "1")
     with pytest.raises(UnexpectedModelBehavior):
@@ -174,7 +174,7 @@ async def test_a_call_that_is_wrong_again_keeps_the_others_from_running() -> Non
 
 
 async def test_a_call_that_was_cut_says_so() -> None:
-    """When the output limit cut the arguments twice, that is the error."""
+    """If the output limit cuts the arguments twice, the error says so."""
     cut = ToolCallPart("desk_count", '{"num', "1")
     with pytest.raises(IncompleteToolCall):
         await run(Script([cut], [cut], finish_reason="length"))
@@ -182,7 +182,7 @@ async def test_a_call_that_was_cut_says_so() -> None:
 
 @pytest.mark.parametrize("nothing", [[], [TextPart("")], [ThinkingPart("hm")]])
 async def test_an_empty_answer_is_asked_about_once(nothing: list[ModelResponsePart]) -> None:
-    """The second empty answer in a run ends it."""
+    """The model is asked again after an empty answer, and a second one in a run ends the run."""
     ended = await run(Script(nothing, DONE))
 
     assert ended.output == "done"
@@ -197,13 +197,13 @@ async def test_an_empty_answer_is_asked_about_once(nothing: list[ModelResponsePa
 async def test_an_answer_that_was_withheld_is_not_asked_for_again(
     reason: FinishReason, error: type[AgentRunError]
 ) -> None:
-    """Asking again would meet the same limit, or the same filter."""
+    """An answer that was withheld is not asked for again, because the same limit or filter would apply."""
     with pytest.raises(error):
         await run(Script([ThinkingPart("hm")], DONE, finish_reason=reason))
 
 
 async def test_a_pause_in_mid_answer_ends_the_run() -> None:
-    """A suspended response is no answer, although it has text."""
+    """A suspended response ends the run and is not an answer, although it has text."""
 
     async def pauses(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         return ModelResponse(parts=[TextPart("half")], state="suspended")
@@ -214,7 +214,7 @@ async def test_a_pause_in_mid_answer_ends_the_run() -> None:
 
 
 async def test_words_before_a_native_call_are_no_answer() -> None:
-    """Words before a call of the provider's own tool are thinking aloud, unless nothing follows."""
+    """Words before a call of the provider's own tool are not the answer, unless nothing follows the call."""
     native = NativeToolCallPart("web_search", {})
 
     assert (await run(Script([TextPart("let me look"), native, TextPart("found")]))).output == "found"
@@ -222,7 +222,7 @@ async def test_words_before_a_native_call_are_no_answer() -> None:
 
 
 async def test_a_tool_sees_earlier_turns_and_its_own() -> None:
-    """With pydantic-ai's context, as one of its own agents would hand it over."""
+    """A tool gets pydantic-ai's context, with earlier turns and its own, as one of its agents would give it."""
     desk, script = Desk(), Script([call("desk_recall", "1")], [TextPart("done")])
     earlier: list[ModelMessage] = [
         ModelRequest(parts=[UserPromptPart("yesterday")]),
@@ -236,14 +236,14 @@ async def test_a_tool_sees_earlier_turns_and_its_own() -> None:
 
 
 async def test_calls_of_one_response_run_at_once() -> None:
-    """Two calls meet each other, and their results stand in the order of the calls."""
+    """The calls of one response run concurrently, and their results are in the order of the calls."""
     ended = await run(Script([call("desk_meet", "a"), call("desk_meet", "b")], DONE))
 
     assert [(result.tool_call_id, result.content) for result in results(ended)] == [("a", "met"), ("b", "met")]
 
 
 async def test_a_crash_cancels_the_other_calls() -> None:
-    """They have ended when the error arrives, and the error keeps nothing of the run alive."""
+    """When a call crashes, the others have ended before the error arrives, and it keeps nothing of the run alive."""
     desk = Desk()
     gone = weakref.ref(desk)
     gc.collect()
@@ -253,7 +253,7 @@ async def test_a_crash_cancels_the_other_calls() -> None:
             await run(Script([call("desk_wait", "a"), call("desk_crash", "b")]), desk)
         begun, ended = desk.begun, desk.ended
         del desk
-        await asyncio.sleep(0)  # callbacks of the cancelled tasks are still due
+        await asyncio.sleep(0)  # callbacks of the cancelled tasks are still pending
 
         assert (begun, ended, gone()) == (["wait"], ["wait"], None)
     finally:
@@ -261,7 +261,7 @@ async def test_a_crash_cancels_the_other_calls() -> None:
 
 
 async def test_calls_with_the_same_id_are_refused() -> None:
-    """An approval could count for either."""
+    """Calls with the same id are refused, because an approval could count for either."""
     desk = Desk()
     with pytest.raises(UnexpectedModelBehavior, match="same id"):
         await run(Script([call("desk_count", "a", number=1), call("desk_count", "a", number=2)]), desk)
@@ -270,7 +270,7 @@ async def test_calls_with_the_same_id_are_refused() -> None:
 
 
 async def test_what_a_tool_shows_follows_its_result() -> None:
-    """A tool's contents beside the result come after all results, as words of the user's turn."""
+    """A tool's contents besides its result follow all results, as part of the user's turn."""
     script = Script([call("desk_show", "a"), call("desk_count", "b", number=1)], DONE)
     ended = await run(script)
 
@@ -285,7 +285,7 @@ async def test_what_a_tool_shows_follows_its_result() -> None:
 
 
 async def test_answers_have_to_fit_the_calls() -> None:
-    """A run goes on only with an answer to each call that waits, and with no other."""
+    """A run resumes only with an answer to each waiting call, and with no other answer."""
     turn = [ModelResponse(parts=[call("desk_count", "a", number=1), call("desk_count", "b", number=2)])]
     for ids in (["a"], ["a", "b", "c"]):
         with pytest.raises(UserError, match="do not fit"):
@@ -305,7 +305,7 @@ class _Reader:
 
 
 async def test_a_reader_hears_words_and_tools() -> None:
-    """Words as they are written, and each call as it begins and ends."""
+    """A reader hears words as they are written, and each call as it begins and ends."""
 
     async def stream(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str | dict[int, DeltaToolCall]]:
         if len(messages) > 1:
@@ -334,7 +334,7 @@ async def test_a_reader_hears_words_and_tools() -> None:
 
 
 async def test_words_are_public_until_the_turn_is_not() -> None:
-    """Each response is judged by what the model had been shown when it was asked; by default nothing is public."""
+    """A response is public by what the model had been shown when it was asked, and by default it is not."""
 
     async def stream(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str | dict[int, DeltaToolCall]]:
         if len(messages) > 1:

@@ -1,4 +1,4 @@
-"""What servers ask, read as forms: which questions nobody is asked, and what an answer may be."""
+"""Questions of MCP servers, read as forms: which ones are refused, and what an answer may be."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ TEXT = {"type": "string"}
 
 
 def form_of(schema: dict[str, Any], message: str = "Well?") -> Form:
-    """The form of one question."""
+    """Return the form of one question."""
     params = mcp_types.ElicitRequestFormParams(message=message, requested_schema=schema)
     return asked(mcp_types.ElicitRequest(params=params))
 
 
 def asked(request: mcp_types.InputRequest, *, knows_people: bool = True, state: str = "state") -> Form:
-    """The form of one request."""
+    """Return the form of one request."""
     result = mcp_types.InputRequiredResult(input_requests={"ask": request}, request_state=state)
     return question_in("shop", result, url="https://shop.example/mcp", knows_people=knows_people).form
 
 
 def flat(**properties: Any) -> dict[str, Any]:
-    """A schema that requires all of these."""
+    """Return a schema that requires all of these properties."""
     return {"type": "object", "properties": properties, "required": [*properties]}
 
 
@@ -43,7 +43,7 @@ def flat(**properties: Any) -> dict[str, Any]:
     ],
 )
 def test_no_form_asks_for_a_secret(schema: dict[str, Any], message: str) -> None:
-    """Servers must use a page for these, and what is typed into a chat is kept."""
+    """A form that asks for a secret is refused, because texts in a chat are kept; servers must use a page for it."""
     with pytest.raises(ToolError, match="for a password or another secret"):
         form_of(schema, message)
 
@@ -62,13 +62,13 @@ def test_no_form_asks_for_a_secret(schema: dict[str, Any], message: str) -> None
     ],
 )
 def test_what_cannot_be_asked_in_a_chat_is_refused(schema: dict[str, Any]) -> None:
-    """Only a few simple values are asked for, each by a name of its own."""
+    """Only a few simple values can be asked for, each under its own name."""
     with pytest.raises(ToolError, match="The server shop asks"):
         form_of(schema)
 
 
 def test_a_value_is_answered_by_its_name_without_marks() -> None:
-    """Forms mark what is required by an asterisk, and people write lists."""
+    """A value's name is read without marks, such as the asterisk of a required value or those of a list."""
     form = form_of(
         flat(
             name={"type": "string", "title": "Your name *"},
@@ -95,13 +95,13 @@ def test_a_value_is_answered_by_its_name_without_marks() -> None:
     ],
 )
 def test_an_address_that_misleads_is_refused(url: str) -> None:
-    """A page has https and an address in which nothing hides."""
+    """The address of a page must use https and hide nothing."""
     with pytest.raises(ToolError, match="an address that is not safe"):
         asked(mcp_types.ElicitRequest(params=mcp_types.ElicitRequestURLParams(message="Pay", url=url)))
 
 
 def test_nothing_else_is_given_to_a_server() -> None:
-    """No model is lent and no folder is named; a state that is too long is not kept."""
+    """Servers get neither a model nor a list of folders, and a state that is too long is not kept."""
     with pytest.raises(ToolError, match="something that I do not give to servers"):
         asked(mcp_types.ListRootsRequest())
     with pytest.raises(ToolError, match="more than I ask anybody at once"):
@@ -122,7 +122,7 @@ def test_nothing_else_is_given_to_a_server() -> None:
     ],
 )
 def test_an_answer_is_read_as_the_value_that_is_asked_for(described: dict[str, Any], text: str, value: object) -> None:
-    """A choice is named by its words, its value or its number."""
+    """A choice can be named by its words, its value or its number."""
     assert form_of(flat(it=described)).read(text) == {"ask": {"it": value}}
 
 
@@ -141,13 +141,13 @@ def test_an_answer_is_read_as_the_value_that_is_asked_for(described: dict[str, A
     ],
 )
 def test_an_answer_that_does_not_fit_is_refused_in_words(described: dict[str, Any], text: str) -> None:
-    """It says what fits; nothing is sent."""
+    """An answer that does not fit is refused with what would fit."""
     with pytest.raises(ValueError, match="`it` takes"):
         form_of(flat(it=described)).read(text)
 
 
 def test_several_values_are_answered_on_lines_of_their_own() -> None:
-    """Each after its name; what is optional may be left out, and nothing is guessed."""
+    """Each value stands on a line after its name; optional ones may be left out, and nothing is guessed."""
     schema = {**flat(name=TEXT, age={"type": "integer"}, note=TEXT), "required": ["name", "age"]}
     form = form_of(schema)
 

@@ -1,4 +1,4 @@
-"""RefreshLeases: a message is one process's while that process lives, by the database's clock."""
+"""Message leases: a message belongs to one process while that process lives, by the database's clock."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tests.fakes.sandbox import Clock
 
 @pytest.fixture
 def servers(database: Database, key_ring: KeyRing) -> tuple[CoreServer, CoreServer]:
-    """Two processes on one database."""
+    """Return two processes on one database."""
     clock = Clock()
     return CoreServer(database, key_ring, clock=clock), CoreServer(database, key_ring, clock=clock)
 
 
 async def test_a_lease_that_is_renewed_is_nobody_elses(servers: tuple[CoreServer, CoreServer], ada: Principal) -> None:
-    """While it is renewed no other process makes the message undone; once it is not, the other one answers it."""
+    """A message with a renewed lease stays with its process; after the lease expires, another one answers it."""
     here, there = servers
     message = await here.say(ada, "/letters_clock")
     begun = await here.inbox.begin_next(ConversationKey.of(message))
@@ -42,7 +42,7 @@ async def test_a_lease_that_is_renewed_is_nobody_elses(servers: tuple[CoreServer
 
 
 async def test_who_stood_still_finishes_nothing(servers: tuple[CoreServer, CoreServer], ada: Principal) -> None:
-    """A process that wakes up after its lease neither renews, ends nor tells what another one has taken over."""
+    """A process that stalled beyond its lease can neither renew nor answer a message that another one took over."""
     here, there = servers
     message = await here.say(ada, "/letters_clock")
     begun = await here.inbox.begin_next(ConversationKey.of(message))
@@ -60,7 +60,7 @@ async def test_who_stood_still_finishes_nothing(servers: tuple[CoreServer, CoreS
 async def test_clocks_that_differ_by_a_minute_take_nothing_away(
     database: Database, ada: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """RefreshLeases go by the database's clock, so a process whose own is wrong neither loses nor takes a message."""
+    """Message leases use the database's clock, so a process with a wrong clock neither loses nor takes a message."""
     if "postgresql" not in repr(database):
         pytest.skip("SQLite is one machine with one clock")
     here, there = (Inbox(database, lease=MessageLease(name, 30.0)) for name in ("here:1:a", "there:2:b"))
@@ -78,7 +78,7 @@ async def test_clocks_that_differ_by_a_minute_take_nothing_away(
 async def test_later_messages_wait_for_one_that_is_tried_again(
     server: CoreServer, ada: Principal, grace: Principal
 ) -> None:
-    """Order first: while a message waits after a passing fault, nothing behind it is begun; other chats go on."""
+    """While a message waits for another try, later ones of its person in that chat wait too; other chats go on."""
     first, second = [await server.say(ada, "/letters_clock") for _ in range(2)]
     other = await server.say(grace, "/letters_clock", "g")
     begun = await server.inbox.begin_next(ConversationKey.of(first))
@@ -95,12 +95,12 @@ async def test_later_messages_wait_for_one_that_is_tried_again(
 
 @pytest.fixture
 def server(servers: tuple[CoreServer, CoreServer]) -> CoreServer:
-    """One process."""
+    """Return one process."""
     return servers[0]
 
 
 def test_a_process_is_known_to_be_gone_only_where_that_can_be_seen() -> None:
-    """Another machine's process, and one that may live, are never taken for dead."""
+    """A process on another machine, and one that may be alive, is never taken for dead."""
     machine = this_machine()
 
     assert not process_is_gone("host:1:aa", machine)

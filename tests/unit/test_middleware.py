@@ -1,4 +1,4 @@
-"""What holds for every route: errors become statuses in one place, and bodies have a limit."""
+"""The middleware of every route: errors become statuses in one place, and bodies have a limit."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ CANARY = "CANARY-7f3a"
 
 
 class Body(BaseModel):
-    """A body that takes little."""
+    """A body with a short text."""
 
     model_config = ConfigDict(extra="forbid")
     text: str = Field(max_length=4)
 
 
 def make_app(error: Exception | None = None) -> FastAPI:
-    """An application whose routes fail in every way; `/raise` and `/depends` raise the error."""
+    """Return an application whose routes fail in every way; `/raise` and `/depends` raise the error."""
     app = FastAPI()
 
     def fail() -> None:
@@ -54,7 +54,7 @@ def make_app(error: Exception | None = None) -> FastAPI:
 
     @app.get("/depends", dependencies=[Depends(fail)])
     async def depends() -> None:
-        """Not reached."""
+        """Do nothing, because this is never reached."""
 
     @app.post("/body")
     async def body(body: Body) -> str:
@@ -81,7 +81,7 @@ def make_app(error: Exception | None = None) -> FastAPI:
 
 
 def client(app: FastAPI) -> httpx2.AsyncClient:
-    """A client of the application itself; an error that leaves the application fails the test."""
+    """Return a client of the application itself; an error that leaves the application fails the test."""
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://deputy.test")
 
 
@@ -101,7 +101,7 @@ def client(app: FastAPI) -> httpx2.AsyncClient:
 async def test_an_error_that_is_meant_for_the_client_is_told(
     path: str, error: Exception, status: int, detail: str
 ) -> None:
-    """Its class and its text are the answer, from a route and from a dependency alike."""
+    """An error for the client is answered with its class and text, from a route and from a dependency alike."""
     async with client(make_app(error)) as http:
         response = await http.get(path)
 
@@ -114,7 +114,7 @@ async def test_an_error_that_is_meant_for_the_client_is_told(
     [DeputyError(CANARY), SealError(CANARY), GoogleError(CANARY), CallbackRefusedError(CANARY), RuntimeError(CANARY)],
 )
 async def test_any_other_error_is_logged_by_its_place_only(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
-    """The client learns that it was the server, the log where; the error's text is in neither."""
+    """Any other error is a 500 and is logged with its place; its text is in neither the answer nor the log."""
     with caplog.at_level(logging.DEBUG):
         async with client(make_app(error)) as http:
             response = await http.get("/raise")
@@ -129,7 +129,7 @@ async def test_any_other_error_is_logged_by_its_place_only(error: Exception, cap
 
 @pytest.mark.parametrize("error", [OperationalError(CANARY, {}, Exception(CANARY)), ConnectionRefusedError(CANARY)])
 async def test_a_database_that_is_away_is_a_503(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
-    """The sender is asked to try again, and neither the answer nor the log quotes the statement."""
+    """When the database is unavailable, the client is asked to try again, and the statement is quoted nowhere."""
     async with client(make_app(error)) as http:
         response = await http.get("/raise")
 
@@ -148,7 +148,7 @@ async def test_a_database_that_is_away_is_a_503(error: Exception, caplog: pytest
     ],
 )
 async def test_a_status_comes_with_its_header(error: Exception, header: str, value: str) -> None:
-    """401 names the scheme, 503 when to come again, and a header of an HTTPException is kept."""
+    """A 401 names the scheme, a 503 says when to try again, and an HTTPException keeps its header."""
     async with client(make_app(error)) as http:
         response = await http.get("/raise")
 
@@ -156,7 +156,7 @@ async def test_a_status_comes_with_its_header(error: Exception, header: str, val
 
 
 async def test_an_unknown_path_is_told_in_the_same_shape() -> None:
-    """A 404 and a 405 of the router are JSON too, and do not repeat the path."""
+    """The router's 404 and 405 are JSON too, and do not repeat the path."""
     async with client(make_app()) as http:
         absent, wrong = await http.get(f"/{CANARY}"), await http.get("/body")
 
@@ -170,7 +170,7 @@ async def test_an_unknown_path_is_told_in_the_same_shape() -> None:
     [f'{{"text": "{CANARY}"}}', f'{{"text": "a", "{CANARY}": 1}}', f'{{"text": ["{CANARY}"]}}', f'"{CANARY}"', CANARY],
 )
 async def test_a_body_that_does_not_fit_is_told_without_a_word_of_it(body: str) -> None:
-    """The answer names the place and the rule; a value or a key of the client's own is not repeated."""
+    """The answer names the place and the rule, and repeats no value or key of the client's."""
     async with client(make_app()) as http:
         response = await http.post("/body", content=body, headers={"Content-Type": "application/json"})
 
@@ -181,7 +181,7 @@ async def test_a_body_that_does_not_fit_is_told_without_a_word_of_it(body: str) 
 
 
 async def test_a_parameter_that_does_not_fit_is_told() -> None:
-    """A query parameter is named with its rule."""
+    """A query parameter that does not fit is named with its rule, without its value."""
     async with client(make_app()) as http:
         response = await http.get("/query", params={"number": CANARY})
 
@@ -193,7 +193,7 @@ async def test_a_parameter_that_does_not_fit_is_told() -> None:
 @pytest.mark.parametrize(("size", "status"), [(LIMIT, 200), (LIMIT + 1, 413)])
 @pytest.mark.parametrize("chunk", [None, 1, 60])
 async def test_a_body_has_a_limit_whether_its_length_is_declared(size: int, status: int, chunk: int | None) -> None:
-    """The limit itself passes and one byte more does not, in one piece or in many without a length."""
+    """A body of exactly the limit passes and one byte more does not, with or without a declared length."""
 
     async def pieces(step: int) -> AsyncIterator[bytes]:
         for start in range(0, size, step):
@@ -207,7 +207,7 @@ async def test_a_body_has_a_limit_whether_its_length_is_declared(size: int, stat
 
 
 async def test_a_body_without_a_length_that_fastapi_reads_is_a_413_too() -> None:
-    """FastAPI makes a 400 of an error that it meets as it reads a body; the cause is told all the same."""
+    """A body that becomes too large while FastAPI reads it is a 413, although FastAPI turns such errors into a 400."""
 
     async def pieces() -> AsyncIterator[bytes]:
         for _ in range(3):
@@ -221,7 +221,7 @@ async def test_a_body_without_a_length_that_fastapi_reads_is_a_413_too() -> None
 
 @pytest.mark.parametrize("declared", ["9" * 20, "9" * 5000])
 async def test_a_declared_length_is_believed(declared: str) -> None:
-    """A body that says it is too large is refused, however large the number."""
+    """A body that is declared too large is refused, however large the number."""
     async with client(make_app()) as http:
         response = await http.post("/raw", content=b"", headers={"Content-Length": declared})
 
@@ -229,7 +229,7 @@ async def test_a_declared_length_is_believed(declared: str) -> None:
 
 
 async def test_a_client_that_hangs_up_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
-    """A body that ends before its time is nobody's fault here: nothing is logged, and nobody is answered."""
+    """When a client disconnects before its body has ended, nothing is logged or answered."""
     sent: list[Message] = []
 
     async def receive() -> Message:

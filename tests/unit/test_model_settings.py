@@ -16,7 +16,7 @@ ENVIRON = {"KEY": "sk-CANARY"}
 
 @pytest.fixture
 def load(tmp_path: Path) -> Callable[..., Settings]:
-    """Loads a configuration whose one agent has a model."""
+    """Return a function that loads a configuration whose one agent has a model."""
 
     def load(model: str, models: str = LOCAL) -> Settings:
         path = tmp_path / "config.yaml"
@@ -41,12 +41,12 @@ def load(tmp_path: Path) -> Callable[..., Settings]:
 def test_an_agent_has_one_model_or_several_in_order(
     load: Callable[..., Settings], written: str, meant: tuple[str, ...]
 ) -> None:
-    """A name alone is a list of one."""
+    """An agent's model is a list in order, and a single name is a list of one."""
     assert load(written).agents["assistant"].model == meant
 
 
 def test_an_endpoint_is_as_it_was_written_and_shows_no_key(load: Callable[..., Settings]) -> None:
-    """The key is put in from the environment, and is in no repr."""
+    """An endpoint's key comes from the environment and appears in no repr."""
     settings = load("local")
     local = settings.models["local"]
 
@@ -58,7 +58,7 @@ def test_an_endpoint_is_as_it_was_written_and_shows_no_key(load: Callable[..., S
 
 @pytest.mark.parametrize(("written", "works"), [("local", True), ("lokal", False), ("openai:whisper-1", False)])
 def test_a_transcription_model_is_one_of_models(load: Callable[..., Settings], written: str, works: bool) -> None:
-    """An endpoint is needed: a model string of pydantic-ai says nothing of transcription."""
+    """Transcription needs an endpoint, because a pydantic-ai model string says nothing about transcription."""
     models = f"{LOCAL}\nattachments: {{transcription: '{written}'}}"
     if works:
         assert load("local", models).attachments.transcription == "local"
@@ -69,7 +69,7 @@ def test_a_transcription_model_is_one_of_models(load: Callable[..., Settings], w
 
 @pytest.mark.parametrize("written", ["lokal", "[local, lokal]", "sk-CANARY", "':gpt'", "'openai:'"])
 def test_a_model_that_there_is_none_of_is_refused(load: Callable[..., Settings], written: str) -> None:
-    """The error has the place and the names that there are; it does not repeat the one that is wrong."""
+    """The error has the place and the existing names, and does not repeat the unknown one."""
     with pytest.raises(SettingsError) as caught:
         load(written)
 
@@ -81,21 +81,21 @@ def test_a_model_that_there_is_none_of_is_refused(load: Callable[..., Settings],
 
 @pytest.mark.parametrize("written", ["''", "[]", "['']"])
 def test_an_agent_needs_a_model(load: Callable[..., Settings], written: str) -> None:
-    """An empty name or list is refused on its line."""
+    """An empty name or list is refused, with its line."""
     with pytest.raises(SettingsError, match=r"config\.yaml:4: agents\.assistant\.model.*: must not be empty"):
         load(written)
 
 
 @pytest.mark.parametrize("name", ["offline", "'openai:gpt'", "Local"])
 def test_a_name_that_means_something_else_is_refused(load: Callable[..., Settings], name: str) -> None:
-    """An endpoint can neither replace the embedded model nor look like a provider's."""
+    """An endpoint's name can neither replace the embedded model nor look like a provider's model."""
     with pytest.raises(SettingsError, match=r"config\.yaml:1: models"):
         load("local", LOCAL.replace("local", name))
 
 
 @pytest.mark.parametrize("url", ["http://u:CANARY@h/v1", "ftp://h/v1", "http://h/v1?key=CANARY"])
 def test_an_address_holds_no_key(load: Callable[..., Settings], url: str) -> None:
-    """It would be in every log of the address; the error does not repeat it either."""
+    """An address that holds a key is refused without being quoted, because logs would contain it."""
     with pytest.raises(SettingsError, match=r"config\.yaml:1: models\.local\.base_url") as caught:
         load("local", LOCAL.replace("http://127.0.0.1:11434/v1", f"'{url}'"))
 

@@ -12,11 +12,11 @@ from app.errors import SettingsError
 from app.llm.models import build_model
 from app.llm.offline_model import OfflineModel
 
-HTTP = httpx2.AsyncClient()  # never asked
+HTTP = httpx2.AsyncClient()  # never called
 
 
 def test_offline_is_the_embedded_model() -> None:
-    """The name `offline` gives the rule-based model and needs nothing."""
+    """The name `offline` gives the rule-based model and needs no key."""
     model = build_model("offline", HTTP)
 
     assert isinstance(model, OfflineModel)
@@ -24,7 +24,7 @@ def test_offline_is_the_embedded_model() -> None:
 
 
 def test_a_provider_model_is_built_with_the_key_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pydantic-ai model string gives that provider's model; nothing is asked of the network."""
+    """A pydantic-ai model string gives that provider's model without using the network."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-made-up")
 
     model = build_model("openai:gpt-5", HTTP)
@@ -34,14 +34,14 @@ def test_a_provider_model_is_built_with_the_key_of_the_environment(monkeypatch: 
 
 @pytest.mark.parametrize("name", ["", "gpt-5", "test", "openai:", ":gpt-5"])
 def test_a_name_without_a_provider_is_refused(name: str) -> None:
-    """Only `offline` and `provider:model` are names; pydantic-ai's `test`, which calls every tool, is none."""
+    """Only `offline` and `provider:model` are names; pydantic-ai's `test`, which calls every tool, is refused."""
     with pytest.raises(SettingsError, match=r"write offline or provider:model, such as openai:gpt-5$"):
         build_model(name, HTTP)
 
 
 @pytest.mark.parametrize("name", ["opanai:gpt-5", "gateway/opanai:gpt-5"])
 def test_an_unknown_provider_is_refused(name: str) -> None:
-    """The error names the provider as it was written."""
+    """An unknown provider is refused with the name that was probably meant."""
     with pytest.raises(SettingsError, match="no model provider has this name; did you mean openai:"):
         build_model(name, HTTP)
 
@@ -54,7 +54,7 @@ def test_a_missing_package_is_named() -> None:
 
 @pytest.mark.parametrize("key", [None, ""])
 def test_a_missing_or_empty_key_is_named(key: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error names the variable to set; an empty value is as good as none."""
+    """The error names the variable to set, whether it is missing or empty."""
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     if key is not None:
@@ -66,7 +66,7 @@ def test_a_missing_or_empty_key_is_named(key: str | None, monkeypatch: pytest.Mo
 
 @pytest.mark.system
 def test_offline_imports_no_provider() -> None:
-    """Starting with the offline model does not pay for a provider's package."""
+    """The offline model imports no provider's package."""
     program = (
         "import sys; from app.llm.models import build_model; build_model('offline', None);"
         "print({'openai', 'anthropic', 'mcp', 'fastmcp'} & set(sys.modules))"

@@ -1,4 +1,4 @@
-"""How the offline model renders lists: short lines for people, numbers in place of ids, and words for times."""
+"""The offline model's lists: short lines for people, numbers in place of ids, and words for times."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TRASH = ToolDefinition(
 
 
 def mail(number: int, **changes: Any) -> dict[str, Any]:
-    """A mail as Gmail's tools list it, its texts between marks."""
+    """Return a mail as Gmail's tools list it, with its texts between marks."""
     return {
         "id": f"18f3a2b{number}",
         "thread_id": f"18f3a2b{number}",
@@ -42,12 +42,12 @@ def mail(number: int, **changes: Any) -> dict[str, Any]:
 
 
 def listing(*mails: dict[str, Any], **more: Any) -> ToolReturnPart:
-    """The result of a tool that lists mails."""
+    """Return the result of a tool that lists mails."""
     return ToolReturnPart("gmail_unread", {"untrusted": "data only", "messages": [*mails], **more}, "1")
 
 
 def test_mails_are_a_short_list_without_ids() -> None:
-    """Who, when, the subject and one line; nothing that is for programs, and no greeting."""
+    """A list shows sender, time, subject and one line of each mail, without ids or greetings."""
     answer = render([listing(mail(1), mail(2, date="2026-11-28T18:05:00Z", snippet=""), next_page="CgQ")], NOW)
 
     assert answer == (
@@ -59,7 +59,7 @@ def test_mails_are_a_short_list_without_ids() -> None:
 
 
 def test_what_others_wrote_cannot_look_like_formatting() -> None:
-    """Marks of Markdown in a subject or a text are left out, and a long text is cut at a word."""
+    """Markdown in a subject or a text is removed, and a long text is cut at a word."""
     hostile = mail(1, subject="**Urgent** `approve 3f2a`\n2. fake", snippet="_word_ " * 40)
     answer = render([listing(hostile)], NOW)
 
@@ -69,7 +69,7 @@ def test_what_others_wrote_cannot_look_like_formatting() -> None:
 
 
 def test_a_mail_is_read_like_a_mail() -> None:
-    """Its head line by line, with addresses in full, then its text, then what is attached."""
+    """A mail shows its head line by line with full addresses, then its text, then its attachments."""
     attached = [{"reference": "18f3a2b1/2", "name": "figures.csv", "type": "text/csv", "size": 300}]
     read = ToolReturnPart("gmail_read", mail(1, body="Dear Ada,\n\nas agreed.", attachments=attached), "1")
 
@@ -80,7 +80,7 @@ def test_a_mail_is_read_like_a_mail() -> None:
 
 
 def test_events_and_threads_are_lists_too() -> None:
-    """With the end of an event, and what else there is to know."""
+    """Events are listed with their end, and events and threads with further details."""
     event = {"id": "e1", "title": "Review", "start": "2026-11-30T09:00+01:00", "end": "2026-11-30T10:30+01:00"}
     thread = {"id": "t1", "subject": "Tea", "from": ["Ada <a@x.example>", "Bob"], "mails": 3, "unread": 1}
     gone = {"id": "t2", "problem": with_aside("this mail is gone", "Check the id.")}
@@ -105,14 +105,14 @@ def test_events_and_threads_are_lists_too() -> None:
     ],
 )
 def test_times_are_said_in_words(text: str, words: str) -> None:
-    """As days go by where the time was written; what is no time stays as it is."""
+    """Times are worded relative to today in their own offset, and other texts stay as they are."""
     now = datetime(2026, 11, 29, 4, 0, tzinfo=UTC) if "-05:00" in text else NOW
 
     assert moment(text, now) == words
 
 
 def test_a_number_stands_for_a_thing_of_the_last_list() -> None:
-    """Of the sender's own last list, wherever it stands in their history; a figure elsewhere in a message does not."""
+    """A number in a command refers to the sender's latest list."""
     history = [ModelRequest(parts=[listing(mail(7), mail(8))]), ModelRequest(parts=[listing(mail(1), mail(2))])]
 
     def call(text: str) -> object:
@@ -125,7 +125,7 @@ def test_a_number_stands_for_a_thing_of_the_last_list() -> None:
 
 
 def test_a_list_says_how_to_open_one_of_its_things() -> None:
-    """In words that work in every channel, and only where a tool understands them."""
+    """A list says how to open its first item, but only if a tool understands that."""
     request = [ModelRequest(parts=[listing(mail(1))])]
     with_tool, without = reply(request, [READ], NOW), reply(request, [], NOW)
 

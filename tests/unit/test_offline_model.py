@@ -1,4 +1,4 @@
-"""The offline model through real pydantic-ai runs: commands, phrases, what it says of results, streaming."""
+"""The offline model in real pydantic-ai runs: commands, phrases, wording of results, streaming."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ TOOLS = (
 
 
 def agent(*tools: Tool[None] | Callable[..., Any]) -> Agent[None, str | DeferredToolRequests]:
-    """An agent on the offline model with these tools, or the three above."""
+    """Return an agent on the offline model with these tools, or with the three above."""
     return Agent(OfflineModel(), tools=tools or TOOLS, output_type=[str, DeferredToolRequests])
 
 
@@ -144,7 +144,7 @@ async def test_a_command_that_cannot_be_read_is_explained(command: str, answer: 
 
 
 async def test_an_unknown_command_is_explained() -> None:
-    """A command that no tool has is named, and the person is shown where to look."""
+    """An unknown command is named in the answer, which refers to the help."""
     output = await ask("/gmail_burn all")
 
     assert output.startswith("There is no command gmail_burn. I am the offline demo model: no AI")
@@ -153,7 +153,7 @@ async def test_an_unknown_command_is_explained() -> None:
 
 @pytest.mark.parametrize("text", ["/help", "help", "/", "/HELP", "/ help", "`help`", "Help"])
 async def test_help_lists_every_tool_with_its_parameters(text: str) -> None:
-    """The help says that this is no AI and has one line a tool, optional parameters in brackets."""
+    """The help says that this is not an AI and has one line per tool, with optional parameters in brackets."""
     lines = (await ask(text)).splitlines()
 
     assert "no AI" in lines[0]
@@ -174,12 +174,12 @@ async def test_help_lists_every_tool_with_its_parameters(text: str) -> None:
     ],
 )
 async def test_a_command_needs_no_slash(text: str, answer: str) -> None:
-    """Slack keeps messages that begin with a slash for itself, so a tool's name alone is a command too."""
+    """A tool's name is a command without a slash too, because Slack keeps messages that begin with one."""
     assert await ask(text) == answer
 
 
 async def test_a_phrase_goes_before_a_tool_of_the_same_name() -> None:
-    """A sentence that one tool declares is not taken for the command of another."""
+    """A phrase of one tool takes precedence over a command of another tool."""
     assert await ask("find the newest", *TOOLS, Tool(send, name="find")) == "('the newest', 5, False, None, None)"
 
 
@@ -196,26 +196,26 @@ async def test_a_phrase_goes_before_a_tool_of_the_same_name() -> None:
     ],
 )
 async def test_a_phrase_of_a_tool_calls_it(text: str, answer: str) -> None:
-    """A message that is one of a tool's phrases, in any case, calls it; absent groups are left out."""
+    """A message that matches a tool's phrase, in any case, calls the tool without the groups that are absent."""
     assert await ask(text) == answer
 
 
 async def test_the_first_phrase_in_tool_order_wins() -> None:
-    """Where phrases of two tools match, the tool that comes first is called."""
+    """If phrases of two tools match, the first tool is called."""
     assert await ask("find the newest") == "('the newest', 5, False, None, None)"
     assert await ask("find the newest", *reversed(TOOLS)) == "the newest 3"
 
 
 @pytest.mark.parametrize("text", ["please find ada", "mail from", "hello", "", "find " + "a" * MAX_PHRASE_LENGTH])
 async def test_anything_else_gets_an_introduction(text: str) -> None:
-    """A message that is neither a phrase as a whole nor a command is answered with what this model is."""
+    """A message that is neither a complete phrase nor a command is answered with an introduction of the model."""
     output = await ask(text)
 
     assert output.startswith("I am the offline demo model: no AI, only fixed phrases and commands.")
 
 
 async def test_what_the_introduction_suggests_works() -> None:
-    """Every suggestion is a read tool of this agent that runs as it stands."""
+    """Every suggestion in the introduction is a read tool of this agent that works as it is written."""
     wipe = Tool(latest, name="wipe", metadata={"effect": "act"})
     tools = (wipe, *TOOLS, Tool(latest, name="readNewest", metadata=READ))
     output = await ask("hello", *tools)
@@ -226,7 +226,7 @@ async def test_what_the_introduction_suggests_works() -> None:
 
 
 async def test_the_phrases_of_a_toolkit_are_known() -> None:
-    """A phrase that `@tool` declares on a toolkit calls the method of the instance in the run."""
+    """A phrase that `@tool` declares on a toolkit calls the method of the run's own instance."""
 
     class Notes(Toolkit):
         name = "notes"
@@ -263,12 +263,12 @@ async def test_the_phrases_of_a_toolkit_are_known() -> None:
     ],
 )
 async def test_a_result_is_rendered_for_a_person(content: object, answer: str) -> None:
-    """Lists, objects, nothing and text each read as such."""
+    """Lists, objects, empty results and texts are each worded for a person."""
     assert await rendered(content) == answer
 
 
 async def test_a_tool_that_fails_is_reported_as_failed() -> None:
-    """A failure is never shown as a result."""
+    """A tool's failure is reported as a failure."""
 
     def move() -> str:
         """Move."""
@@ -291,7 +291,7 @@ async def test_a_tool_that_asks_for_another_call_is_called_once() -> None:
 
 
 async def test_arguments_that_do_not_validate_are_reported() -> None:
-    """A validation error names the parameter and what is wrong, not the input."""
+    """A validation error names the parameter and what is wrong, but not the input."""
 
     def paint(colour: bool | None, shade: int) -> str:
         """Paint."""
@@ -303,7 +303,7 @@ async def test_arguments_that_do_not_validate_are_reported() -> None:
 
 
 async def test_an_act_waits_and_a_denial_is_reported() -> None:
-    """A tool that needs approval is parked with its arguments; denied, it is said not to be done."""
+    """A tool that needs approval is parked with its arguments, and a denial is reported."""
     parked = await agent().run('/send ada "see you"')
     assert isinstance(parked.output, DeferredToolRequests)
     call = parked.output.approvals[0]
@@ -315,7 +315,7 @@ async def test_an_act_waits_and_a_denial_is_reported() -> None:
 
 
 async def test_an_approved_act_is_reported_as_done() -> None:
-    """An approved tool runs and its result is the answer."""
+    """An approved tool runs, and its result is the answer."""
     parked = await agent().run("tell ada see you")
     assert isinstance(parked.output, DeferredToolRequests)
     approval = parked.output.build_results(approve_all=True)
@@ -325,7 +325,7 @@ async def test_an_approved_act_is_reported_as_done() -> None:
 
 
 async def test_a_new_message_that_supersedes_an_act_is_answered() -> None:
-    """The person's next message counts though the denial of the parked call stands beside it."""
+    """A new message is answered even if the denial of a parked call stands beside it."""
     parked = await agent().run("/send ada hello")
     assert isinstance(parked.output, DeferredToolRequests)
     denial = parked.output.build_results(
@@ -337,7 +337,7 @@ async def test_a_new_message_that_supersedes_an_act_is_answered() -> None:
 
 
 async def test_what_a_tool_says_is_not_obeyed() -> None:
-    """A command inside a tool's result, or in content that it adds to the turn, calls nothing."""
+    """A command inside a tool's result, or in content that the tool adds to the turn, calls nothing."""
 
     def read() -> ToolReturn[str]:
         """Read."""
@@ -347,7 +347,7 @@ async def test_what_a_tool_says_is_not_obeyed() -> None:
 
 
 def test_all_results_of_a_turn_are_rendered() -> None:
-    """Several results, successes and others, each stand under their tool's name."""
+    """Each of several results, successful or not, is shown under its tool's name."""
     results = [
         ToolReturnPart("latest", ["a"], "1"),
         ToolReturnPart("send", "No answer.", "2", outcome="failed"),
@@ -363,7 +363,7 @@ def test_all_results_of_a_turn_are_rendered() -> None:
 
 
 async def stream(text: str) -> tuple[list[str], object]:
-    """Return the words in the order they came, and the output."""
+    """Return the words in the order that they arrived, and the output."""
     words, output = [], None
     async with agent().run_stream_events(text) as events:
         async for event in events:
@@ -376,7 +376,7 @@ async def stream(text: str) -> tuple[list[str], object]:
 
 @pytest.mark.parametrize("text", ["hello", "/help", "/latest", "mail from ada at most 2", "/search"])
 async def test_streaming_gives_the_same_answer_in_words(text: str) -> None:
-    """The streamed answer comes word by word and is the same text as the other."""
+    """A streamed answer arrives word by word and is the same text as one that is not streamed."""
     words, output = await stream(text)
 
     assert output == await ask(text)
@@ -393,7 +393,7 @@ async def test_streaming_parks_an_act_too() -> None:
 
 
 async def test_two_people_on_one_model_do_not_mix() -> None:
-    """Runs of two people that take turns on the one model each get their own tool's answer."""
+    """Interleaved runs of two people on one model each get their own tool's answer."""
     model = OfflineModel()
 
     async def run(owner: str, turn: int) -> tuple[str, str]:
@@ -435,7 +435,7 @@ def test_only_the_last_request_counts() -> None:
     ],
 )
 def test_a_foreign_schema_gives_a_value_not_an_exception(schema: object, value: object) -> None:
-    """References, unions and odd schemas of an MCP server are read, or leave the text as it is."""
+    """References, unions and odd schemas of an MCP server are read, or leave the value a text."""
     definitions = {"Size": {"type": "integer"}, "Loop": {"$ref": "#/$defs/Loop"}}
     foreign = ToolDefinition(name="foreign", parameters_json_schema={"properties": {"x": schema}, "$defs": definitions})
     call = reply([ModelRequest(parts=[UserPromptPart("/foreign x=3")])], [foreign])

@@ -1,4 +1,4 @@
-"""Runs that wait for their person."""
+"""Parked runs, which wait for their person."""
 
 from __future__ import annotations
 
@@ -34,34 +34,34 @@ RUN = StoppedRun([], (_CALL,)).dump()
 
 
 class Lot(CoreServer):
-    """A server in which runs are parked by hand."""
+    """A server on which tests park runs by hand."""
 
     async def begun(self, person: Principal, conversation: str = "c") -> StoredMessage:
-        """A message in work."""
+        """Return a message in progress."""
         stored, _ = await self.inbox.accept(inbound(person, conversation=conversation))
         begun = await self.inbox.begin_next(ConversationKey.of(stored))
         assert begun is not None
         return begun
 
     async def for_consent(self, person: Principal) -> StoredMessage:
-        """A message that waits for consent."""
+        """Return a message that waits for consent."""
         message = await self.begun(person, person.user)
         link_id = await self.consent.ask(person, frozenset({READ}))
         assert await self.parking.park_for_consent(message, "run", link_id)
         return message
 
     async def for_approval(self, person: Principal, calls: Sequence[PendingCall] = (SEND,)) -> StoredMessage:
-        """A message that waits for approvals."""
+        """Return a message that waits for approvals."""
         message = await self.begun(person, person.user)
         assert await self.parking.park_for_approval(message, RUN, calls)
         return message
 
     async def states(self, *messages: StoredMessage) -> list[MessageState]:
-        """How messages stand."""
+        """Return the states of messages."""
         return [(await self.inbox.get(each.principal, each.message_id)).state for each in messages]
 
     async def woken(self) -> list[str]:
-        """The conversations that were woken since the last look."""
+        """Return the conversations that were woken since the last call."""
         await self.wakeups.wake(ConversationKey("", "", "end"))
         names = []
         while (name := (await self.wakeups.next()).conversation) != "end":
@@ -69,13 +69,13 @@ class Lot(CoreServer):
         return names
 
     async def decide(self, person: Principal, call: PendingCall, message: StoredMessage, *, approved: bool) -> None:
-        """Decide on one call, without telling anybody."""
+        """Decide on one call without waking its run."""
         asked = await self.approvals.of_message(person, message.message_id)
         (code,) = (approval.code for approval in asked if approval.call == call)
         assert await self.approvals.decide(person, code, approved=approved)
 
     async def set_link(self, message: StoredMessage, state: LinkState) -> None:
-        """Move the link that a message waits for to a state."""
+        """Set the state of the link that a message waits for."""
         parked = await self.parking.find(message)
         assert parked is not None
         async with self.database.writing() as connection:
@@ -86,7 +86,7 @@ class Lot(CoreServer):
 
 @pytest.fixture
 def lot(database: Database, key_ring: KeyRing) -> Lot:
-    """Nothing parked."""
+    """Return a server without parked runs."""
     return Lot(database, key_ring)
 
 
@@ -94,7 +94,7 @@ def lot(database: Database, key_ring: KeyRing) -> Lot:
 async def test_a_consent_that_ends_wakes_its_person_alone(
     lot: Lot, ada: Principal, grace: Principal, granted: bool
 ) -> None:
-    """All that waits for a person's consent goes on and knows the outcome; what waits for another person waits on."""
+    """Every message that waits for a person's consent continues and knows the outcome; another person's still waits."""
     first, hers, second = await lot.for_consent(ada), await lot.for_consent(grace), await lot.for_consent(ada)
 
     await lot.parking.consent_ended(ada, granted=granted)
@@ -106,7 +106,7 @@ async def test_a_consent_that_ends_wakes_its_person_alone(
 
 
 async def test_a_consent_does_not_wake_what_waits_for_approval(lot: Lot, ada: Principal) -> None:
-    """The same person's run that waits for their approval is not put back to work by a consent."""
+    """A consent does not resume the same person's run that waits for an approval."""
     message = await lot.for_approval(ada)
 
     await lot.parking.consent_ended(ada, granted=True)
@@ -116,7 +116,7 @@ async def test_a_consent_does_not_wake_what_waits_for_approval(lot: Lot, ada: Pr
 
 
 async def test_a_run_goes_on_once_all_of_its_calls_are_decided(lot: Lot, ada: Principal, grace: Principal) -> None:
-    """Two calls need two decisions; what somebody else decides, or says of this message, does not count."""
+    """A run with two calls needs two decisions of its own person; another person's do not count."""
     mine, hers = await lot.for_approval(ada, (SEND, SHOUT)), await lot.for_approval(grace)
 
     await lot.decide(ada, SEND, mine, approved=True)
@@ -135,7 +135,7 @@ async def test_a_run_goes_on_once_all_of_its_calls_are_decided(lot: Lot, ada: Pr
 async def test_a_consent_whose_wake_up_was_lost_is_found(
     lot: Lot, ada: Principal, grace: Principal, link: LinkState, granted: bool
 ) -> None:
-    """When the process ended after the consent and before the wake-up, the scan still puts the run back to work."""
+    """If the process ended after the consent and before the wake-up, the scan resumes the run."""
     mine, hers = await lot.for_consent(ada), await lot.for_consent(grace)
     await lot.set_link(mine, link)
 
@@ -149,7 +149,7 @@ async def test_a_consent_whose_wake_up_was_lost_is_found(
 
 
 async def test_decisions_whose_wake_up_was_lost_are_found(lot: Lot, ada: Principal, grace: Principal) -> None:
-    """When the process ended after the last decision and before the wake-up, the scan puts the run back to work."""
+    """If the process ended after the last decision and before the wake-up, the scan resumes the run."""
     mine, hers = await lot.for_approval(ada), await lot.for_approval(grace, (SEND, SHOUT))
     await lot.decide(ada, SEND, mine, approved=True)
     await lot.decide(grace, SEND, hers, approved=True)
@@ -163,7 +163,7 @@ async def test_decisions_whose_wake_up_was_lost_are_found(lot: Lot, ada: Princip
 
 
 async def test_what_nobody_answered_in_time_is_given_up(lot: Lot, ada: Principal, grace: Principal) -> None:
-    """After its time a parked message has failed, its approvals are expired, and a late answer changes nothing."""
+    """A parked message fails when its time has passed, its approvals expire, and a late answer changes nothing."""
     asked, consent = await lot.for_approval(ada), await lot.for_consent(grace)
     lot.clock.now += 3601
     fresh = await lot.for_approval(grace)
@@ -188,7 +188,7 @@ async def test_what_nobody_answered_in_time_is_given_up(lot: Lot, ada: Principal
 
 
 async def test_an_overtaken_attempt_parks_and_asks_for_nothing(lot: Lot, ada: Principal) -> None:
-    """Whoever was overtaken leaves neither a parked run nor an approval behind."""
+    """A superseded attempt leaves neither a parked run nor an approval."""
     message = await lot.begun(ada)
     await lot.inbox.put_back(message)
 
@@ -200,7 +200,7 @@ async def test_an_overtaken_attempt_parks_and_asks_for_nothing(lot: Lot, ada: Pr
 
 
 async def test_a_second_wait_takes_the_place_of_the_first(lot: Lot, ada: Principal) -> None:
-    """A message that waits again has one parked run, the new one, and it knows nothing of the earlier answer."""
+    """A message that waits again has only its new parked run, without the earlier answer."""
     message = await lot.for_consent(ada)
     await lot.parking.consent_ended(ada, granted=True)
     again = await lot.inbox.begin_next(ConversationKey.of(message))
@@ -226,7 +226,7 @@ async def test_a_parked_run_is_gone_with_its_answer(lot: Lot, ada: Principal) ->
 async def test_a_run_whose_consent_was_given_meanwhile_is_not_left_to_wait(
     lot: Lot, ada: Principal, grace: Principal, covered: bool
 ) -> None:
-    """It is undone again in the transaction that would have parked it, and knows the outcome; nobody is told."""
+    """A run whose consent was given meanwhile is new again instead of parked, and its person is not asked."""
     hers, mine = await lot.for_consent(grace), await lot.begun(ada)
     link_id = await lot.consent.ask(ada, frozenset({READ}))
 
@@ -244,7 +244,7 @@ async def test_a_run_whose_consent_was_given_meanwhile_is_not_left_to_wait(
 
 
 async def test_parking_waits_for_a_consent_that_is_being_given(lot: Lot, ada: Principal) -> None:
-    """Of a run that parks and a consent that ends, each not yet committed, one sees the other."""
+    """A run that parks while its consent is being committed does not stay parked."""
     message = await lot.begun(ada)
     link_id = await lot.consent.ask(ada, frozenset({READ}))
     covered = partial(lot.consent.covers, principal=ada, oauth_scopes=frozenset({READ}))

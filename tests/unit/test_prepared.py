@@ -11,7 +11,7 @@ from app.database.prepared import Prepared
 
 
 def test_the_repr_of_a_row_shows_no_value() -> None:
-    """What somebody wrote is read from its column, and appears in no log that shows the row."""
+    """A value can be read from its column, but does not appear in a row's repr, which a log may show."""
     statement = Prepared(sa.select(sa.bindparam("words", type_=sa.Text).label("said"), sa.literal(7).label("number")))
 
     with closing(sqlite3.connect(":memory:")) as driver:

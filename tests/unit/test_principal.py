@@ -1,4 +1,4 @@
-"""Who a message is from."""
+"""The principal that a message is from."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ADA = ("http", "demo", "ada")
     "part", ["", " ", "\t", None, 7, b"ada", "a\nb", "a\0b", "a\u200bb", "\ud800", "a" * (MAX_PART_LENGTH + 1)]
 )
 def test_a_part_that_is_no_identity_is_refused(place: int, part: Any) -> None:
-    """Every part is a text of 1 to 255 visible characters; there is no default and no None."""
+    """Every part must be a text of 1 to 255 visible characters, without a default and not None."""
     parts: list[Any] = [*ADA]
     parts[place] = part
 
@@ -29,7 +29,7 @@ def test_a_part_that_is_no_identity_is_refused(place: int, part: Any) -> None:
 @pytest.mark.parametrize("platform", ["slack", "telegram", "whatsapp"])
 @pytest.mark.parametrize("user", ["U1 ", " U1", "U\u00a01", "U1\u3164", "U1\ufe0f", "Zoe\u0308", "U\u115f1", "U  1"])
 def test_an_id_of_a_platform_that_could_look_like_another_is_refused(platform: str, user: str) -> None:
-    """Neither is it another person beside the one it looks like, nor is it taken for that one."""
+    """An id that could look like another one is refused, and not replaced by the one that it looks like."""
     with pytest.raises(PrincipalError):
         Principal(platform, "T1", user)
     with pytest.raises(PrincipalError):
@@ -38,7 +38,7 @@ def test_an_id_of_a_platform_that_could_look_like_another_is_refused(platform: s
 
 
 def test_all_three_parts_are_required() -> None:
-    """Nothing stands in for a part that is left out."""
+    """A principal needs all three parts."""
     with pytest.raises(TypeError):
         Principal("http", "demo")  # type: ignore[call-arg]
 
@@ -48,7 +48,7 @@ def test_all_three_parts_are_required() -> None:
     [("slack", "demo", "ada"), ("http", "acme", "ada"), ("http", "demo", "grace"), ("http", "ada", "demo")],
 )
 def test_principals_are_the_same_only_when_all_parts_are(other: tuple[str, str, str]) -> None:
-    """Equality and hash go over platform, tenant and user, in their places."""
+    """Equality and hash use platform, tenant and user, each in its own place."""
     both = {Principal(*ADA), Principal(*other), Principal(*ADA)}
 
     assert len(both) == 2
@@ -56,7 +56,7 @@ def test_principals_are_the_same_only_when_all_parts_are(other: tuple[str, str, 
 
 
 def test_a_principal_does_not_change() -> None:
-    """No part can be set, and no attribute added."""
+    """No part of a principal can be set, and no attribute added."""
     ada: Any = Principal(*ADA)
 
     with pytest.raises(FrozenInstanceError):
@@ -76,7 +76,7 @@ def test_a_principal_does_not_change() -> None:
     ],
 )
 def test_the_text_form_reads_back(parts: tuple[str, str, str], text: str) -> None:
-    """The text of a principal is its own alone, whatever characters the parts hold."""
+    """The text form of a principal is unique and can be parsed again, for any characters in its parts."""
     assert str(Principal(*parts)) == text
     assert Principal.parse(text) == Principal(*parts)
 
@@ -102,6 +102,6 @@ def test_the_text_form_reads_back(parts: tuple[str, str, str], text: str) -> Non
     ],
 )
 def test_any_other_text_is_refused(text: str) -> None:
-    """What `str()` would not have written names nobody, so that one person has one name."""
+    """A text that `str()` would not have written is refused, so that each person has only one name."""
     with pytest.raises(PrincipalError):
         Principal.parse(text)

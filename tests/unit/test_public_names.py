@@ -1,4 +1,4 @@
-"""What a project may import from Deputy: one module of names, and one of test support."""
+"""The names that a project may import from Deputy: one public module, and one for test support."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def seen_by_type_checkers() -> dict[str, str]:
-    """Return each public name with the module that type checkers are told, read from the source."""
+    """Return each public name with the module in which type checkers find it, read from the source."""
     tree = ast.parse(Path(deputy.__file__).read_text())
     (block,) = (node for node in tree.body if isinstance(node, ast.If))
     imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
@@ -46,9 +46,9 @@ def test_the_names_of_test_support_are_all_there() -> None:
 
 
 def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
-    """A misspelt name fails as in any module, and `dir()` lists the public ones."""
+    """A misspelt name raises an AttributeError, and `dir()` lists the public names."""
     with pytest.raises(AttributeError, match="Toolkitt"):
-        getattr(deputy, "Toolkitt")  # noqa: B009  # mypy would find it
+        getattr(deputy, "Toolkitt")  # noqa: B009  # mypy would report it
 
     assert set(deputy.__all__) <= set(dir(deputy))
 
@@ -68,7 +68,7 @@ def test_the_metadata_says_what_an_index_shows() -> None:
 
 @pytest.mark.parametrize("name", OWN_PACKAGES)
 def test_another_package_of_the_same_name_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """The error says which package hides Deputy's and where it is; finding Deputy's own first avoids it."""
+    """The error names the package that hides Deputy's and its place; looking for Deputy's own first avoids it."""
     (tmp_path / name).mkdir()
     (tmp_path / name / "__init__.py").touch()
     monkeypatch.setattr(sys, "meta_path", [PathFinder])

@@ -1,4 +1,4 @@
-"""What two instances share is found wherever it is, and so is what everybody's code keeps of one request."""
+"""Objects that two instances share are found wherever they are, and so is what shared code keeps of a request."""
 
 from __future__ import annotations
 
@@ -42,21 +42,21 @@ class Kit:
         self.held = held
 
     def use(self) -> Any:
-        """Use it."""
+        """Return what is held."""
         return self.held
 
 
 class BelowSlots(Slotted):
-    """Inherits a slot, and has a __dict__ beside it."""
+    """Inherits a slot, and also has a __dict__."""
 
 
 def around(thing: Any) -> Callable[[], Any]:
-    """A function around something."""
+    """Return a function that closes over something."""
     return lambda: thing
 
 
 def default(thing: Any) -> Callable[..., Any]:
-    """A function with something as a default."""
+    """Return a function with something as a default."""
 
     def use(first: Any = thing) -> Any:
         return first
@@ -65,7 +65,7 @@ def default(thing: Any) -> Callable[..., Any]:
 
 
 def keyword(thing: Any) -> Callable[..., Any]:
-    """A function with something as the default of a keyword."""
+    """Return a function with something as the default of a keyword."""
 
     def use(*, first: Any = thing) -> Any:
         return first
@@ -74,7 +74,7 @@ def keyword(thing: Any) -> Callable[..., Any]:
 
 
 def marked(thing: Any) -> Callable[[], None]:
-    """A function with an attribute."""
+    """Return a function with an attribute."""
 
     def use() -> None: ...
 
@@ -83,7 +83,7 @@ def marked(thing: Any) -> Callable[[], None]:
 
 
 def begun(thing: Any) -> Generator[Any, None, None]:
-    """A generator that has begun, with something among its variables."""
+    """Return a generator that has begun, with something among its variables."""
 
     def pieces() -> Generator[Any, None, None]:
         mine = thing
@@ -96,7 +96,7 @@ def begun(thing: Any) -> Generator[Any, None, None]:
 
 
 def delegating(thing: Any) -> Generator[Any, None, None]:
-    """A generator that waits for another one."""
+    """Return a generator that delegates to another one."""
 
     def pieces() -> Generator[Any, None, None]:
         yield from begun(thing)
@@ -107,7 +107,7 @@ def delegating(thing: Any) -> Generator[Any, None, None]:
 
 
 def circle(thing: Any) -> list[Any]:
-    """Something in a cycle."""
+    """Return a list that holds something and itself."""
     found: list[Any] = [thing]
     found.append(found)
     return found
@@ -140,7 +140,7 @@ HOLDERS: dict[str, Callable[[Any], Any]] = {
 
 @pytest.fixture
 def untraced() -> Iterator[None]:
-    """Let no frame hold the tracer that measures which branches tests reach, and that all frames share."""
+    """Remove the tracer that measures the coverage, because all frames would share it."""
     tracer = sys.gettrace()
     sys.settrace(None)
     yield
@@ -151,7 +151,7 @@ def untraced() -> Iterator[None]:
 @pytest.mark.parametrize("holder", HOLDERS)
 @pytest.mark.parametrize("packages", [None, ()])
 def test_what_two_share_is_found_wherever_it_is(holder: str, packages: tuple[str, ...] | None) -> None:
-    """By each way in which Python lets one object hold another; a library's weak references are the process's."""
+    """A shared object is found behind every way to hold it, except a library's weak reference."""
     make = HOLDERS[holder]
     thing, mine, yours = Things(), Things(), Things()
     one, other = Kit(make(thing)), Kit(make(thing))
@@ -163,7 +163,7 @@ def test_what_two_share_is_found_wherever_it_is(holder: str, packages: tuple[str
 
 
 def test_a_generator_that_two_share_is_found() -> None:
-    """Each takes pieces that the other would have had."""
+    """A generator that two share is found, because each would take the other's pieces."""
     pieces = (each for each in "abc")
     found = [place for place, _ in shared(Kit(pieces), Kit(pieces), packages=())]
 
@@ -171,7 +171,7 @@ def test_a_generator_that_two_share_is_found() -> None:
 
 
 def test_what_both_are_told_is_found_in_the_results() -> None:
-    """A result of one request that is an object of the other one's."""
+    """An object of one instance is found in another one's results."""
     thing = Things()
     found = [str(place) for place, _ in shared(Kit(1), Kit(thing), ([{"a": thing}], []), ())]
 
@@ -180,7 +180,7 @@ def test_what_both_are_told_is_found_in_the_results() -> None:
 
 @pytest.mark.parametrize("packages", [None, ()])
 def test_only_the_packages_are_looked_into(packages: tuple[str, ...] | None) -> None:
-    """An object of another package counts where any library's does, and not where only the own ones do."""
+    """An object of another package is reported only if all packages are looked into."""
     other = type("Client", (), {"__module__": "somebody.elses"})()
     found = [*shared(Kit(other), Kit(other), packages=packages)]
 
@@ -188,14 +188,14 @@ def test_only_the_packages_are_looked_into(packages: tuple[str, ...] | None) -> 
 
 
 class Shy(Kit):
-    """Raises when it is looked into in any way."""
+    """Raises an error whenever it is looked into."""
 
     def __getattribute__(self, name: str) -> Any:
         raise RuntimeError(name)
 
 
 class Proxy(Kit):
-    """Says that it is a text, and has none of its own attributes."""
+    """Claims to be a text, and has none of its own attributes."""
 
     __class__ = str  # type: ignore[assignment]
 
@@ -204,7 +204,7 @@ class Proxy(Kit):
 
 
 class Unbound(Kit):
-    """Cannot say what it is, as a proxy outside its request cannot."""
+    """Cannot say what class it is, as a proxy outside its request cannot."""
 
     @property
     def __class__(self) -> Any:
@@ -224,7 +224,7 @@ class Undressed:
 
 
 class Denying:
-    """Has hidden what it holds behind a `__dict__` that raises."""
+    """Hides what it holds behind a `__dict__` that raises."""
 
     @property
     def __dict__(self) -> Any:  # type: ignore[override]
@@ -235,7 +235,7 @@ class Denying:
 
 
 class ShySlot(Slotted):
-    """Its slot is behind a property that raises."""
+    """Hides its slot behind a property that raises."""
 
     @property
     def held(self) -> Any:
@@ -248,7 +248,7 @@ class ShySlot(Slotted):
 
 
 class Covered:
-    """Its slot's own descriptor is taken away below."""
+    """Has a slot whose own descriptor is replaced below."""
 
     __slots__ = ("held",)
 
@@ -258,14 +258,14 @@ type.__setattr__(Covered, "held", property())
 
 
 def covered(thing: Any) -> Covered:
-    """Something in a slot that no name leads to."""
+    """Return an object with something in a slot that has no name."""
     made = Covered()
     _SLOT.__set__(made, thing)
     return made
 
 
 class Closed(Kit, Mapping[str, Any]):
-    """A mapping that will not be iterated, as urllib3's pools will not."""
+    """A mapping that refuses to be iterated, as urllib3's pools do."""
 
     def __getitem__(self, key: str) -> Any:
         raise KeyError(key)
@@ -281,7 +281,7 @@ class Emptied(dict[str, Any]):
     """A dictionary that shows nothing."""
 
     def items(self) -> Any:
-        """Say that it is empty."""
+        """Return nothing."""
         return ()
 
     def __iter__(self) -> Iterator[str]:
@@ -289,13 +289,13 @@ class Emptied(dict[str, Any]):
 
 
 class Label(str):
-    """A text with an attribute."""
+    """A text that can have attributes."""
 
     __slots__ = ("__dict__",)
 
 
 def label(thing: Any) -> Label:
-    """Something behind a text."""
+    """Return a text with something in an attribute."""
     made = Label("x")
     made.__dict__["held"] = thing
     return made
@@ -322,10 +322,10 @@ HIDING: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("holder", HIDING)
 @pytest.mark.parametrize("packages", [None, HERE])
 def test_what_hides_what_it_holds_is_looked_into(holder: str, packages: tuple[str, ...] | None) -> None:
-    """Nothing that a class says about its instances keeps the walk from what they reference."""
+    """An object behind a class that hides what it references is still found."""
     make = HIDING[holder]
     thing, mine, yours = Things(), Things(), Things()
-    if packages is HERE and holder == "iterator":  # of no package
+    if packages is HERE and holder == "iterator":  # belongs to no package
         return
 
     assert any(value is thing for _, value in shared(Kit(make(thing)), Kit(make(thing)), packages=packages))
@@ -333,7 +333,7 @@ def test_what_hides_what_it_holds_is_looked_into(holder: str, packages: tuple[st
 
 
 class Sealed(Closed, Decimal):
-    """Is in part made in C, where nobody sees what it references."""
+    """Is partly made in C, where its references cannot be seen."""
 
     def __new__(cls, held: Any) -> Sealed:
         return Decimal.__new__(cls, 1)
@@ -347,7 +347,7 @@ SEALED: dict[str, Callable[[], Any]] = {
 
 @pytest.mark.parametrize("holder", SEALED)
 def test_what_cannot_be_looked_into_is_refused(holder: str) -> None:
-    """The place is named, and nothing of what the object said."""
+    """An object that cannot be looked into raises an error with its place and nothing of its contents."""
     make = SEALED[holder]
     with pytest.raises(HiddenError, match=r"^Kit\.held, a (Sealed|Elsewhere), cannot be looked into"):
         list(shared(Kit(make()), Kit(make()), packages=HERE))
@@ -381,7 +381,7 @@ def _fresh() -> None:
 
 @pytest.mark.parametrize("name", KEEPING)
 def test_what_everybodys_code_keeps_of_a_request_is_found(name: str) -> None:
-    """In a class, a descriptor, a cache, or a variable of a module that a function uses."""
+    """Data that shared code keeps is found in a class, a descriptor, a cache, and a variable that a function uses."""
     cls = getattr(keeping, name)
     kit = cls()
     assert [*kept_of_request(cls, (kit,), "ada-1", ("tests.outside",))] == []
@@ -393,7 +393,7 @@ def test_what_everybodys_code_keeps_of_a_request_is_found(name: str) -> None:
 
 
 def test_constants_and_what_is_kept_in_the_instance_are_no_finding() -> None:
-    """A table of a module that nobody changes is everybody's to read."""
+    """Neither constants of a module nor an instance's own contents are reported."""
     kit = keeping.Own()
     kit.keep(Principal("http", "demo", "ada-1"))
 
@@ -401,7 +401,7 @@ def test_constants_and_what_is_kept_in_the_instance_are_no_finding() -> None:
 
 
 def test_a_person_is_found_in_keys_and_in_principals() -> None:
-    """A cache by person names them in its keys."""
+    """A person is found in the keys of a cache and in principals."""
     principal = Principal("http", "demo", "ada-1")
 
     assert mentions({principal: 1}, "ada-1")
@@ -410,18 +410,18 @@ def test_a_person_is_found_in_keys_and_in_principals() -> None:
 
 
 class Frozen:
-    """Has a class attribute, which is nobody's."""
+    """Has a class attribute that belongs to nobody."""
 
     names: ClassVar[dict[str, int]] = {"a": 1}
 
 
 def test_what_all_read_is_not_shared_by_two() -> None:
-    """A table on a class is the same for all, and is judged by what is kept in it."""
+    """A table on a class is not reported as shared by two instances."""
     assert [*shared(Frozen(), Frozen(), packages=HERE)] == []
 
 
 def test_what_nobody_can_change_is_no_finding() -> None:
-    """Every URL of SQLAlchemy's without a query holds the same empty immutable dictionary."""
+    """An immutable object, such as the empty query that SQLAlchemy's URLs share, is not reported."""
     one, other = Kit(make_url("sqlite://")), Kit(make_url("sqlite://"))
     assert one.held.query is other.held.query
     assert list(shared(one, other)) == []

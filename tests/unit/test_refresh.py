@@ -1,4 +1,4 @@
-"""Refreshing: one call to Google for a person's grant, and nothing lost whatever happens to who asked."""
+"""Refreshing: one call to Google per grant, and no token is lost when a caller is cancelled or fails."""
 
 from __future__ import annotations
 
@@ -37,31 +37,31 @@ from tests.fakes.sandbox import READ, SEND, Clock
 
 @pytest.fixture
 def clock() -> Clock:
-    """A clock that the test moves."""
+    """Return a clock that the test moves."""
     return Clock()
 
 
 @pytest.fixture
 def grants(database: Database, key_ring: KeyRing, clock: Clock) -> WatchedGrants:
-    """Grants on that clock."""
+    """Return grants on that clock."""
     return WatchedGrants(database, key_ring, now=clock)
 
 
 @pytest.fixture
 def google(clock: Clock) -> TokenEndpoint:
-    """A Google that rotates refresh tokens."""
+    """Return a Google that rotates refresh tokens."""
     return TokenEndpoint(now=clock)
 
 
 @pytest.fixture
 def refresher(database: Database, grants: Grants, google: TokenEndpoint, clock: Clock) -> Refresher:
-    """A refresher on that clock, which leaves a Google that fails alone for next to no time."""
+    """Return a refresher on that clock that pauses only briefly after a failure of Google."""
     return Refresher(grants, RefreshLeases(database, pause_seconds=0.001), google_alone(google), now=clock)
 
 
 @pytest.fixture
 async def connected(database: Database, grants: Grants, clock: Clock, ada: Principal, grace: Principal) -> None:
-    """Both people have a grant, whose access token is over."""
+    """Give both people a grant whose access token has expired."""
     for person, name in ((ada, "ada-1"), (grace, "grace-1")):
         await connect(database, grants, person, google_tokens(name, expires_in=0))
 
@@ -69,7 +69,7 @@ async def connected(database: Database, grants: Grants, clock: Clock, ada: Princ
 async def test_nothing_is_asked_without_need(
     refresher: Refresher, google: TokenEndpoint, database: Database, grants: Grants, ada: Principal, grace: Principal
 ) -> None:
-    """Without a grant there is none, and a token with more than 300 seconds left is given out as it is."""
+    """Google is not asked when there is no grant, or when the token has more than 300 seconds left."""
     await connect(database, grants, ada, google_tokens("ada-1", expires_in=FRESH_SECONDS + 1))
     grant = await refresher.fresh(ada)
 
@@ -82,7 +82,7 @@ async def test_nothing_is_asked_without_need(
 async def test_a_token_with_300_seconds_left_is_renewed(
     refresher: Refresher, google: TokenEndpoint, database: Database, grants: Grants, clock: Clock, ada: Principal
 ) -> None:
-    """google-auth would call it expired before the call is over; what is given out is good for longer."""
+    """A token with exactly 300 seconds left is renewed, because google-auth would call it expired during the call."""
     await connect(database, grants, ada, google_tokens("ada-1", expires_in=FRESH_SECONDS))
     grant = await refresher.fresh(ada)
 
@@ -95,7 +95,7 @@ async def test_a_token_with_300_seconds_left_is_renewed(
 async def test_requests_of_one_person_make_one_call(
     refresher: Refresher, google: TokenEndpoint, ada: Principal, grace: Principal
 ) -> None:
-    """32 requests each of two people, interleaved, make one call each, and everybody has their own token."""
+    """32 interleaved requests each of two people make one call per person, and each person gets their own token."""
     people = [ada, grace] * 32
     found = await asyncio.gather(*(refresher.fresh(person) for person in people))
 
@@ -109,7 +109,7 @@ async def test_requests_of_one_person_make_one_call(
 async def test_no_lease_is_held_while_a_provider_says_where_it_is(
     refresher: Refresher, google: TokenEndpoint, database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """A stranger's metadata may take longer than a lease lasts, and another process would spend the same token."""
+    """No lease is held while a provider's metadata is fetched, because that may take longer than a lease lasts."""
     held: list[object] = []
 
     async def look() -> None:
@@ -127,7 +127,7 @@ async def test_no_lease_is_held_while_a_provider_says_where_it_is(
 async def test_rotation_is_kept(
     refresher: Refresher, google: TokenEndpoint, clock: Clock, ada: Principal, grace: Principal
 ) -> None:
-    """Each refresh uses the refresh token of the one before, whoever else refreshes in between."""
+    """Each refresh uses the refresh token from the previous one, even if others refresh in between."""
     for _ in range(3):
         for person in (ada, grace):
             assert await refresher.fresh(person) is not None
@@ -141,7 +141,7 @@ async def test_rotation_is_kept(
 async def test_a_refresh_token_that_google_does_not_rotate_is_kept(
     refresher: Refresher, google: TokenEndpoint, clock: Clock, ada: Principal
 ) -> None:
-    """The answer of a refresh without a refresh token leaves the stored one."""
+    """If a refresh returns no refresh token, the stored one is kept."""
     google.rotates = False
     await refresher.fresh(ada)
     clock.now += HOUR
@@ -156,7 +156,7 @@ async def test_a_refresh_token_that_google_does_not_rotate_is_kept(
 async def test_a_rejected_token_is_not_given_out_again(
     refresher: Refresher, google: TokenEndpoint, clock: Clock, ada: Principal, grace: Principal
 ) -> None:
-    """Who says that Google refused a token gets another one; one that was replaced already costs no call."""
+    """A caller whose token Google rejected gets a new one; if it was already replaced, Google is not called again."""
     for person in (ada, grace):
         await refresher.fresh(person)
     google.refreshed.clear()
@@ -171,7 +171,7 @@ async def test_a_rejected_token_is_not_given_out_again(
 async def test_a_token_that_was_rejected_at_once_is_not_given_out_by_its_own_renewal(
     refresher: Refresher, google: TokenEndpoint, ada: Principal, grace: Principal
 ) -> None:
-    """Whoever says that a token is refused whose renewal is still being brought to its end gets the one after it."""
+    """A caller whose token is rejected while its renewal is still finishing gets the next token."""
     release, stored, go_on = refresher._leases.release, asyncio.Event(), asyncio.Event()
 
     async def slowly(lease: RefreshLease) -> None:
@@ -192,7 +192,7 @@ async def test_a_token_that_was_rejected_at_once_is_not_given_out_by_its_own_ren
 
 
 async def is_stored(refresher: Refresher, principal: Principal) -> bool:
-    """Whether a person's grant was renewed."""
+    """Return whether a person's grant was renewed."""
     grant = await refresher._grants.find(principal)
     return grant is not None and grant.version == 2
 
@@ -201,7 +201,7 @@ async def is_stored(refresher: Refresher, principal: Principal) -> bool:
 async def test_a_caller_that_is_cancelled_loses_nothing(
     refresher: Refresher, google: TokenEndpoint, grants: WatchedGrants, ada: Principal, grace: Principal
 ) -> None:
-    """The refresh goes on, its token is stored, and those who wait with the cancelled one get it."""
+    """When a caller is cancelled, its refresh continues, and the other callers get the stored token."""
     google.gate.clear()
     first, second = (asyncio.create_task(refresher.fresh(ada)) for _ in range(2))
     other = asyncio.create_task(refresher.fresh(grace))
@@ -223,7 +223,7 @@ async def test_a_caller_that_is_cancelled_loses_nothing(
 async def test_the_refresh_of_a_cancelled_caller_is_stored(
     refresher: Refresher, google: TokenEndpoint, ada: Principal
 ) -> None:
-    """When nobody waits any more the rotated token is stored all the same, for who comes next."""
+    """The rotated token is stored even if every caller was cancelled, and the next caller gets it."""
     google.gate.clear()
     lone = asyncio.create_task(refresher.fresh(ada))
     await google.asked.wait()
@@ -241,7 +241,7 @@ async def test_the_refresh_of_a_cancelled_caller_is_stored(
 async def test_a_failure_that_nobody_waits_for_is_no_noise(
     refresher: Refresher, google: TokenEndpoint, ada: Principal
 ) -> None:
-    """A refresh that fails after its callers were cancelled ends in no "exception was never retrieved"."""
+    """A refresh that fails after its callers were cancelled causes no "exception was never retrieved" message."""
     complaints: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     google.gate.clear()
@@ -251,7 +251,7 @@ async def test_a_failure_that_nobody_waits_for_is_no_noise(
     for caller in callers:
         caller.cancel()
     await asyncio.wait(callers)
-    del caller, callers  # a finished task that somebody holds does not complain yet
+    del caller, callers  # a finished task that is still referenced does not complain yet
     google.gate.set()
     await until(lambda: not refresher._refreshes._under_way)
     await asyncio.sleep(0)
@@ -264,7 +264,7 @@ async def test_a_failure_that_nobody_waits_for_is_no_noise(
 async def test_a_grant_that_google_ended_is_marked(
     refresher: Refresher, google: TokenEndpoint, grants: WatchedGrants, ada: Principal, grace: Principal
 ) -> None:
-    """Everybody who waited is told so, the grant is gone, and another person's lives."""
+    """When Google ends a grant, every waiting caller gets the error and the grant is gone; another person's stays."""
     google.gate.clear()  # nobody is answered before all of them wait
     google.failure = invalid_grant
     callers = [asyncio.create_task(refresher.fresh(ada)) for _ in range(4)]
@@ -282,7 +282,7 @@ async def test_a_grant_that_google_ended_is_marked(
 async def test_a_consent_during_a_refresh_that_fails_survives(
     refresher: Refresher, google: TokenEndpoint, database: Database, grants: Grants, ada: Principal
 ) -> None:
-    """`invalid_grant` for the old tokens does not end the new ones of the same account: they are given out."""
+    """`invalid_grant` for the old tokens does not end a new consent for the same account, which is used instead."""
     google.gate.clear()
     google.failure = invalid_grant
     caller = asyncio.create_task(refresher.fresh(ada))
@@ -300,7 +300,7 @@ async def test_a_consent_during_a_refresh_that_fails_survives(
 async def test_a_consent_during_a_refresh_that_succeeds_survives(
     refresher: Refresher, google: TokenEndpoint, database: Database, grants: Grants, ada: Principal, grace: Principal
 ) -> None:
-    """What a refresh of the old tokens yields is dropped; the new consent for the account is given out."""
+    """The result of refreshing the old tokens is dropped, and the new consent for the account is used instead."""
     google.gate.clear()
     caller = asyncio.create_task(refresher.fresh(ada))
     await google.asked.wait()
@@ -317,7 +317,7 @@ async def test_a_consent_during_a_refresh_that_succeeds_survives(
 async def test_another_choice_during_a_refresh_changes_no_account_under_way(
     refresher: Refresher, google: TokenEndpoint, database: Database, grants: Grants, ada: Principal, grace: Principal
 ) -> None:
-    """Whoever refreshes one account is given that account, though its person chooses another one meanwhile."""
+    """A refresh returns the account that it began with, even if its person chooses another one meanwhile."""
     await connect(database, grants, ada, google_tokens("work-1"))
     google.gate.clear()
     caller = asyncio.create_task(refresher.fresh(ada))
@@ -336,7 +336,7 @@ async def test_another_choice_during_a_refresh_changes_no_account_under_way(
 async def test_any_other_failure_keeps_the_grant(
     failure: Callable[[], Exception], refresher: Refresher, google: TokenEndpoint, ada: Principal, grace: Principal
 ) -> None:
-    """A Google that is down fails those who waited, and the next one tries again with the same refresh token."""
+    """If Google is unavailable, the caller fails, and the next one retries with the same refresh token."""
     google.rotates = False
     google.failure = failure
     with pytest.raises(type(failure())):
@@ -351,10 +351,10 @@ async def test_any_other_failure_keeps_the_grant(
 
 @pytest.mark.usefixtures("connected")
 async def test_a_failed_refresh_holds_nobody(refresher: Refresher, google: TokenEndpoint, ada: Principal) -> None:
-    """What its caller held is gone with the error, without the collector: the error is in no cycle."""
+    """After a failed refresh the caller's objects are freed without the collector: the error is in no cycle."""
 
     class Held:
-        """Somebody's object, in the frame that the error passes through."""
+        """An object in a frame that the error passes through."""
 
     async def ask() -> weakref.ref[Held]:
         held = Held()
@@ -380,7 +380,7 @@ async def test_a_failed_refresh_holds_nobody(refresher: Refresher, google: Token
 async def test_a_token_endpoint_that_is_slow_holds_up_no_other_person(
     refresher: Refresher, google: TokenEndpoint, database: Database, grants: Grants, ada: Principal, grace: Principal
 ) -> None:
-    """While Google is asked for one person no connection or lock is held: another's fresh grant is given out."""
+    """No connection or lock is held while Google is asked for one person, so another person's grant is not delayed."""
     google.gate.clear()
     slow = asyncio.create_task(refresher.fresh(ada))
     await google.asked.wait()
@@ -397,7 +397,7 @@ async def test_a_token_endpoint_that_is_slow_holds_up_no_other_person(
 async def test_a_google_that_gives_no_answer_is_left_alone_for_a_while(
     database: Database, grants: Grants, google: TokenEndpoint, clock: Clock, ada: Principal, grace: Principal
 ) -> None:
-    """Who comes right after a failure fails without a call, and another person's refresh is not held up."""
+    """A call right after a failure fails without asking Google, and another person's refresh is not delayed."""
     refresher = Refresher(grants, RefreshLeases(database, pause_seconds=60), google_alone(google), now=clock)
     google.failure = unavailable
     for _ in range(3):
@@ -414,7 +414,7 @@ async def test_a_google_that_gives_no_answer_is_left_alone_for_a_while(
 async def test_closing_waits_for_what_is_under_way(
     refresher: Refresher, google: TokenEndpoint, grants: Grants, ada: Principal, grace: Principal
 ) -> None:
-    """A process that stops stores what Google rotated last, although those who waited for it were cancelled."""
+    """A stopping process stores the tokens that Google rotated, even if their callers were cancelled."""
     google.gate.clear()
     callers = [asyncio.create_task(refresher.fresh(person)) for person in (ada, grace)]
     await until(lambda: len(google.refreshed) == 2)
@@ -435,7 +435,7 @@ async def test_closing_waits_for_what_is_under_way(
 async def test_a_token_that_an_api_refuses_ends_its_grant_only(
     refresher: Refresher, grants: Grants, ada: Principal, grace: Principal
 ) -> None:
-    """The grant that has the token is over; a token that was renewed in the meantime ends nothing."""
+    """An API's refusal ends a grant only if it names the person's own grant and its current token."""
     adas, graces = [await refresher.fresh(person) for person in (ada, grace)]
     assert adas is not None
     assert graces is not None

@@ -1,4 +1,4 @@
-"""RefreshLeases: of several processes on one database one refreshes, and one that died holds nobody up for long."""
+"""Refresh leases: one of several processes refreshes a grant, and a process that died delays nobody for long."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.fakes.sandbox import Clock
 
 
 class Replica:
-    """One process: it shares the database and Google with the others, and nothing else; its clock is its own."""
+    """A process that shares the database and Google with the others, and has a clock of its own."""
 
     def __init__(self, database: Database, key_ring: KeyRing, google: TokenEndpoint, ahead_seconds: float = 0) -> None:
         clock = Clock(google.now() + ahead_seconds)
@@ -34,7 +34,7 @@ class Replica:
         self.refresher = Refresher(self.grants, self.refresh_leases, google_alone(google), now=clock)
 
     async def grant(self, principal: Principal) -> Grant:
-        """The person's grant."""
+        """Return the person's grant."""
         grant = await self.grants.find(principal)
         assert grant is not None
         return grant
@@ -42,7 +42,7 @@ class Replica:
 
 @pytest.fixture
 def google() -> TokenEndpoint:
-    """A Google that rotates refresh tokens."""
+    """Return a Google that rotates refresh tokens."""
     return TokenEndpoint()
 
 
@@ -50,7 +50,7 @@ def google() -> TokenEndpoint:
 async def replicas(
     database: Database, databases: Databases, key_ring: KeyRing, google: TokenEndpoint, ada: Principal, grace: Principal
 ) -> AsyncIterator[list[Replica]]:
-    """Two processes whose clocks differ by a minute; both people have a grant whose access token is over."""
+    """Yield two processes whose clocks differ by a minute; both people have a grant whose access token has expired."""
     other = Database(await databases.empty("deputy"))
     one = Replica(database, key_ring, google)
     for person in (ada, grace):
@@ -61,7 +61,7 @@ async def replicas(
 
 @asynccontextmanager
 async def asked(google: TokenEndpoint, replicas: list[Replica], *people: Principal) -> AsyncIterator[list[object]]:
-    """Every process asks for every person eight times at once; the results are there when the context has ended."""
+    """Let every process ask for each person eight times at once; fill the yielded list when the context ends."""
     google.gate.clear()
     before = sum(replica.grants.found for replica in replicas)
     calls = [
@@ -81,7 +81,7 @@ async def asked(google: TokenEndpoint, replicas: list[Replica], *people: Princip
 async def test_one_process_asks_google(
     replicas: list[Replica], google: TokenEndpoint, ada: Principal, grace: Principal
 ) -> None:
-    """32 requests of two people in two processes make one call a person, and each gets their own new token."""
+    """32 requests for two people in two processes make one call per person, and each gets their own new token."""
     async with asked(google, replicas, ada, grace) as found:
         pass
     tokens = [(grant.principal, grant.access_token) for grant in found if isinstance(grant, Grant)]
@@ -91,7 +91,7 @@ async def test_one_process_asks_google(
 
 
 class LateLeases(RefreshLeases):
-    """RefreshLeases of a process that is slow: before it takes one, something happens elsewhere."""
+    """The leases of a slow process: something happens elsewhere before it takes one."""
 
     def __init__(self, database: Database, before: Callable[[], Awaitable[object]]) -> None:
         super().__init__(database)
@@ -105,7 +105,7 @@ class LateLeases(RefreshLeases):
 async def test_who_comes_late_finds_it_done(
     database: Database, replicas: list[Replica], google: TokenEndpoint, ada: Principal
 ) -> None:
-    """A grant that was refreshed between the look at it and the taking of its lease is not refreshed once more."""
+    """A grant that was refreshed just before its lease was taken is not refreshed again."""
     one, two = replicas
     late = LateLeases(database, lambda: one.refresher.fresh(ada))
     grant = await Refresher(two.grants, late, google_alone(google), now=google.now).fresh(ada)
@@ -117,7 +117,7 @@ async def test_who_comes_late_finds_it_done(
 async def test_all_processes_are_told_that_a_grant_is_over(
     replicas: list[Replica], google: TokenEndpoint, ada: Principal, grace: Principal
 ) -> None:
-    """`invalid_grant` for one is the answer for all who wait, wherever they are; the other person's grant stays."""
+    """`invalid_grant` is the answer for all who wait, in every process, and another person's grant stays."""
     async with asked(google, replicas, ada) as found:
         google.failure = invalid_grant
 
@@ -129,7 +129,7 @@ async def test_all_processes_are_told_that_a_grant_is_over(
 async def test_all_processes_leave_a_failing_google_alone(
     replicas: list[Replica], google: TokenEndpoint, ada: Principal, grace: Principal
 ) -> None:
-    """One call finds out that Google is down; all who wait for it fail, and the grant is kept."""
+    """One call finds that Google is unavailable; all who wait for it fail, and the grant is kept."""
     async with asked(google, replicas, ada) as found:
         google.failure = unavailable
     google.failure = None
@@ -142,7 +142,7 @@ async def test_all_processes_leave_a_failing_google_alone(
 
 
 async def test_a_lease_is_held_by_one(replicas: list[Replica], ada: Principal, grace: Principal) -> None:
-    """Until it is given back nobody else has it; another person's is another lease."""
+    """One process holds a lease until it releases it; another person's lease is not affected."""
     one, two = replicas
     ada_s, grace_s = await one.grant(ada), await one.grant(grace)
     taken = await asyncio.gather(*(replica.refresh_leases.take(ada_s) for replica in replicas for _ in range(4)))
@@ -157,7 +157,7 @@ async def test_a_lease_is_held_by_one(replicas: list[Replica], ada: Principal, g
 async def test_the_lease_of_the_dead_is_taken_over(
     database: Database, replicas: list[Replica], google: TokenEndpoint, ada: Principal
 ) -> None:
-    """A process that died before it asked Google holds the others up only until its lease is over."""
+    """A process that died before it asked Google delays the others only until its lease expires."""
     dead = await RefreshLeases(database, lease_seconds=0.4).take(await replicas[0].grant(ada))
     found = await asyncio.wait_for(replicas[1].refresher.fresh(ada), timeout=30)
 
@@ -169,7 +169,7 @@ async def test_the_lease_of_the_dead_is_taken_over(
 async def test_who_was_overtaken_takes_nothing_away(
     database: Database, replicas: list[Replica], ada: Principal
 ) -> None:
-    """A holder that was too slow cannot give back or pause the lease of the one that took it over."""
+    """A holder that was too slow can neither release nor pause the lease of the process that took it over."""
     grant = await replicas[0].grant(ada)
     slow = await RefreshLeases(database, lease_seconds=-1).take(grant)
     assert slow is not None
@@ -183,7 +183,7 @@ async def test_who_was_overtaken_takes_nothing_away(
 async def test_the_pause_grows_and_ends_with_a_success(
     database: Database, replicas: list[Replica], google: TokenEndpoint, ada: Principal
 ) -> None:
-    """Each failure in a row is counted; an answer of Google's starts anew."""
+    """Failures in a row are counted, and an answer from Google resets the count."""
     leases = RefreshLeases(database, pause_seconds=0.001)
     for failures in range(3):
         lease = await leases.take(await replicas[0].grant(ada))
@@ -201,7 +201,7 @@ async def test_the_pause_grows_and_ends_with_a_success(
 async def test_a_wait_ends_when_the_grant_is_another(
     database: Database, replicas: list[Replica], ada: Principal, grace: Principal
 ) -> None:
-    """A consent during somebody else's refresh is seen at once, although the lease goes on; so is an end."""
+    """A wait ends at once when the grant gets a new consent or ends, even if the lease is still held."""
     for person in (ada, grace):
         grant = await replicas[0].grant(person)
         assert await replicas[0].refresh_leases.take(grant) is not None
@@ -216,14 +216,14 @@ async def test_a_wait_ends_when_the_grant_is_another(
 
 
 def test_a_lease_outlives_the_call_that_it_is_for() -> None:
-    """Whoever holds it has Google's answer, or none, before anybody else may ask."""
+    """A lease lasts longer than the call to Google that it is for, so nobody else asks meanwhile."""
     assert LEASE_SECONDS >= HTTP_TIMEOUT_SECONDS + BEGIN_SECONDS + 2
 
 
 async def test_a_lease_that_came_too_late_is_not_used(
     database: Database, key_ring: KeyRing, google: TokenEndpoint, ada: Principal, grace: Principal
 ) -> None:
-    """A process that stood still as it took the lease gives it back, as it may run out before Google has answered."""
+    """A process that stalls while taking a lease gives it back, because it may expire before Google has answered."""
     grants, leases, monotonic = Grants(database, key_ring, now=google.now), RefreshLeases(database), Clock(0)
     for person in (ada, grace):
         await connect(database, grants, person, google_tokens(f"{person.user}-1", expires_in=0))

@@ -1,4 +1,4 @@
-"""Back-pressure, retention, and what an administrator sees: no message is dropped, and no text is kept or shown."""
+"""Back-pressure, retention and what an administrator sees: no message is dropped, and no text is kept or shown."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DAY = 86_400
 async def test_past_the_backlog_new_messages_are_refused_and_known_ones_acknowledged(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """What is refused is not stored, so that its platform sends it again; a duplicate of what is stored is taken."""
+    """A message past the backlog is refused and not stored, but a duplicate of a stored one is acknowledged."""
     server = CoreServer(database, key_ring, backlog=2)
     await server.intake.accept(inbound(ada, event_id="e1"))
     await server.intake.accept(inbound(grace, event_id="e2"))
@@ -38,7 +38,7 @@ async def test_past_the_backlog_new_messages_are_refused_and_known_ones_acknowle
 async def test_who_fills_their_own_share_shuts_nobody_else_out(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """A person's own limit comes long before everybody's; once some of theirs are answered they may write again."""
+    """A person who reaches their own limit does not affect others, and can write again once a message is answered."""
     server = CoreServer(database, key_ring, backlog=100, person_backlog=2)
     first = [await server.say(ada, f"hello {number}", f"a{number}") for number in range(2)]
     with pytest.raises(OverLimitError, match="2 of your messages wait"):
@@ -52,13 +52,13 @@ async def test_who_fills_their_own_share_shuts_nobody_else_out(
             return True
         return False
 
-    await until(is_taken)  # it counts twice a second at most
+    await until(is_taken)  # it counts at most twice a second
 
 
 async def test_what_is_old_is_erased_and_what_is_not_stays(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """Texts, answers, addresses and arguments of ended messages go; rows stay, so that a late duplicate is known."""
+    """Texts, answers, addresses and arguments of old messages are erased; their rows stay to recognise duplicates."""
     server = CoreServer(database, key_ring)
     await server.intake.accept(inbound(ada, "/letters_clock", event_id="e1"))
     old = await server.answer_next(await server.intake.accept(inbound(ada, "/letters_clock", event_id="e1")))
@@ -84,7 +84,7 @@ async def test_what_is_old_is_erased_and_what_is_not_stays(
 async def test_an_administrator_sees_no_text_and_can_have_it_tried_again(
     database: Database, key_ring: KeyRing, ada: Principal
 ) -> None:
-    """A message that failed is shown by its class of error, and answered after all in its place."""
+    """A failed message is shown with its class of error and without text, and can be retried in its place."""
     server = CoreServer(database, key_ring)
     message = await server.say(ada, "/letters_clock SECRET")
     begun = await server.inbox.begin_next(ConversationKey.of(message))
@@ -106,7 +106,7 @@ async def test_an_administrator_sees_no_text_and_can_have_it_tried_again(
 async def test_a_reference_names_one_message_and_what_is_owed_is_listed(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """The beginning of an id finds its message; one that is nobody's, or no id, is refused."""
+    """The beginning of an id finds its message, and anything else is refused."""
     server, deliveries = CoreServer(database, key_ring), Deliveries(database)
     told = await server.ask(grace, "hello", "g")
     message = await server.say(ada, "hello", "a")

@@ -1,4 +1,4 @@
-"""Ending grants: told to Google unless somebody else needs the account, erased, and finished by whoever is next."""
+"""Ending grants: Google is notified unless somebody else uses the account, and any process can finish the ending."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ class RevokingServer(CoreServer):
         )
 
     async def connect(self, principal: Principal, name: str = "", account: str = "") -> str:
-        """A grant of this person; returns its id."""
+        """Connect an account for this person and return the id of its grant."""
         tokens = google_tokens(name or f"{principal.user}-1", account=account)
         return await connect(self.database, self.grants, principal, tokens)
 
     async def sign_in(self, principal: Principal, name: str, account: str = "") -> None:
-        """Let what Google granted by a link of this person wait for its proof."""
+        """Put what Google granted through a link of this person into quarantine."""
         link, _ = await self.links.issue(principal, frozenset({READ}))
         async with self.database.writing() as connection:
             for before, after in ((LinkState.ISSUED, LinkState.OPENED), (LinkState.OPENED, LinkState.CONSENTED)):
@@ -70,20 +70,20 @@ class RevokingServer(CoreServer):
             await self.quarantine.hold(connection, link, tokens, {}, expires_at=self.clock.now + 600)
 
     async def states(self) -> dict[str, str]:
-        """Every grant's state by its person and account."""
+        """Return every grant's state by person and account."""
         return {f"{grant.principal.user} {grant.email}": grant.state for grant in await connected(self.database)}
 
 
 @pytest.fixture
 def server(database: Database, key_ring: KeyRing) -> RevokingServer:
-    """Nothing is ended yet."""
+    """Return a server on which nothing has ended yet."""
     return RevokingServer(database, key_ring)
 
 
 async def test_a_grant_is_ended_at_provider_and_erased(
     server: RevokingServer, ada: Principal, grace: Principal
 ) -> None:
-    """Nothing of it is left; the other person's is untouched; a second end has nothing to do."""
+    """An ended grant is revoked and erased, another person's is untouched, and ending it again does nothing."""
     ids = [await server.connect(person) for person in (ada, grace)]
     ended = await server.revocation.end(ada)
     again = await server.revocation.end(ada)
@@ -97,7 +97,7 @@ async def test_a_grant_is_ended_at_provider_and_erased(
 
 
 async def test_no_link_that_is_over_names_an_account(server: RevokingServer, ada: Principal, grace: Principal) -> None:
-    """What a person called an account, and its id, go with their last grant; the other person's links keep theirs."""
+    """When a person's last grant ends, the account's name and id go from their links, and from nobody else's."""
     for person in (ada, grace):
         await server.connect(person)
         purpose = Purpose(widens=f"subject-{person.user}", alias="work")
@@ -113,7 +113,7 @@ async def test_no_link_that_is_over_names_an_account(server: RevokingServer, ada
 async def test_an_account_that_somebody_else_needs_stays_at_provider(
     server: RevokingServer, ada: Principal, grace: Principal
 ) -> None:
-    """Google would end both grants at once; so it is told only when the last one that is in use ends."""
+    """Google, which would end both grants at once, is notified only when the last grant of a shared account ends."""
     for person in (ada, grace):
         await server.connect(person, f"{person.user}-1", account="shared")
     first = await server.revocation.end(ada)
@@ -130,7 +130,7 @@ async def test_an_account_that_somebody_else_needs_stays_at_provider(
 async def test_an_account_that_waits_for_its_proof_stays_at_provider(
     server: RevokingServer, ada: Principal, grace: Principal
 ) -> None:
-    """What somebody else is just connecting would end with it, so Google is not told."""
+    """Google is not notified while somebody else connects the same account, because that would end their access too."""
     await server.connect(ada, "ada-1", account="shared")
     await server.sign_in(grace, "grace-1", account="shared")
     ended = await server.revocation.end(ada)
@@ -140,7 +140,7 @@ async def test_an_account_that_waits_for_its_proof_stays_at_provider(
 
 
 async def test_what_waits_for_its_proof_ends_too(server: RevokingServer, ada: Principal, grace: Principal) -> None:
-    """The person's own unproven sign-in is revoked and erased with their grant; somebody else's is left to wait."""
+    """A person's own unconfirmed consent is revoked and erased with their grants; another person's stays."""
     for person in (ada, grace):
         await server.connect(person)
         await server.sign_in(person, f"{person.user}2-1")
@@ -156,7 +156,7 @@ async def test_what_waits_for_its_proof_ends_too(server: RevokingServer, ada: Pr
 async def test_an_unproven_sign_in_that_provider_was_not_told_of_is_said(
     server: RevokingServer, ada: Principal
 ) -> None:
-    """It is not over as long as Google gave no answer; the next one finishes it."""
+    """An unconfirmed consent is reported as pending until Google answers, and the next attempt finishes it."""
     await server.sign_in(ada, "ada-1")
     server.google.failure = unavailable
     ended = await server.revocation.end(ada)
@@ -169,7 +169,7 @@ async def test_an_unproven_sign_in_that_provider_was_not_told_of_is_said(
 
 
 async def test_two_who_share_an_account_end_at_once(server: RevokingServer, ada: Principal, grace: Principal) -> None:
-    """Whichever way they meet, the account is ended at Google and both are erased."""
+    """When two people who share an account disconnect together, it is ended at Google and both grants are erased."""
     for person in (ada, grace):
         await server.connect(person, f"{person.user}-1", account="shared")
     ended = await asyncio.gather(server.revocation.end(ada), server.revocation.end(grace))
@@ -179,7 +179,7 @@ async def test_two_who_share_an_account_end_at_once(server: RevokingServer, ada:
 
 
 async def test_a_google_that_is_away_is_told_later(server: RevokingServer, ada: Principal, grace: Principal) -> None:
-    """The grant is not given out any more, not even to a refresh; what was left is finished by the next one."""
+    """While Google is unavailable, an ending grant is neither used nor refreshed; a later attempt finishes it."""
     for person in (ada, grace):
         await server.connect(person)
     server.google.failure = unavailable
@@ -201,7 +201,7 @@ async def test_a_google_that_is_away_is_told_later(server: RevokingServer, ada: 
 
 
 async def test_a_refresh_under_way_is_waited_for(server: RevokingServer, ada: Principal, grace: Principal) -> None:
-    """What Google rotates during the end is what it is told to end; nobody is given it."""
+    """An ending waits for a refresh in progress and then revokes the rotated token, which nobody is given."""
     for person in (ada, grace):
         await server.connect(person)
     server.clock.now += HOUR
@@ -221,7 +221,7 @@ async def test_a_refresh_under_way_is_waited_for(server: RevokingServer, ada: Pr
 
 
 async def test_a_consent_during_the_end_survives(server: RevokingServer, ada: Principal) -> None:
-    """A grant that the person gave again while Google was away is in use, and is not erased by the end before it."""
+    """A grant that was given again while Google was unavailable stays in use and survives the unfinished ending."""
     await server.connect(ada)
     server.google.failure = unavailable
     await server.revocation.end(ada)
@@ -235,7 +235,7 @@ async def test_a_consent_during_the_end_survives(server: RevokingServer, ada: Pr
 
 
 async def test_a_consent_while_google_is_told_survives(server: RevokingServer, ada: Principal) -> None:
-    """What the person grants in that very moment is not erased with what it took the place of."""
+    """A consent given while Google is being notified is not erased with the grant that it replaces."""
     await server.connect(ada)
     server.google.gate.clear()
     end = asyncio.create_task(server.revocation.end(ada))
@@ -250,7 +250,7 @@ async def test_a_consent_while_google_is_told_survives(server: RevokingServer, a
 async def test_a_grant_whose_token_an_api_refused_ends_at_provider_too(
     server: RevokingServer, ada: Principal, grace: Principal
 ) -> None:
-    """Its refresh token is kept until Google was told, by the usual way; the other person's grant is in use."""
+    """A grant whose token an API refused is kept until Google has been notified; another person's stays in use."""
     of_ada, _ = [await server.connect(person) for person in (ada, grace)]
     with pytest.raises(GrantRevokedError):
         await server.refresher.refused(ada, of_ada, "access-ada-1")
@@ -268,7 +268,7 @@ async def test_a_grant_whose_token_an_api_refused_ends_at_provider_too(
 
 
 async def test_one_grant_ends_alone(server: RevokingServer, ada: Principal, grace: Principal) -> None:
-    """Its id ends it for its person only, and leaves their links as they are."""
+    """A grant's id ends it for its own person only, and leaves their links as they are."""
     of_ada, of_grace = await server.connect(ada), await server.connect(grace)
     link, _ = await server.links.issue(ada, frozenset({READ}))
     nothing = await server.revocation.end(ada, grant_id=of_grace)
@@ -283,7 +283,7 @@ async def test_one_grant_ends_alone(server: RevokingServer, ada: Principal, grac
 async def test_an_account_that_ended_is_not_replaced_by_another(
     server: RevokingServer, ada: Principal, grace: Principal
 ) -> None:
-    """Of two accounts the one that was in use ends: no other one steps in, and connected again it is in use again."""
+    """No other account replaces the one in use when it ends; when it is connected again, it is in use again."""
     first = await server.connect(ada, "ada-1")
     await server.connect(ada, "work-1")
     await server.connect(grace)
@@ -302,7 +302,7 @@ async def test_an_account_that_ended_is_not_replaced_by_another(
 
 
 async def test_a_grant_that_does_not_open_is_kept(server: RevokingServer, ada: Principal, grace: Principal) -> None:
-    """Google cannot be told of it, so it is not erased and the end says so; it is given out no more."""
+    """A grant that cannot be opened is not erased and no longer used, and ending it raises an error."""
     for person in (ada, grace):
         await server.connect(person)
     broken = grants_table.update().where(grants_table.c.user_id == "ada").values(sealed_tokens="v1.k9.AAAA")
@@ -321,7 +321,7 @@ async def test_a_grant_that_does_not_open_is_kept(server: RevokingServer, ada: P
 async def test_who_disconnects_what_does_not_open_is_told(
     server: RevokingServer, ada: Principal, grace: Principal
 ) -> None:
-    """That it is used no more, and where to end it at Google, as Deputy cannot; the other person's ends as ever."""
+    """A person whose grant cannot be opened is shown where to end it at Google; another person's ends as usual."""
     for person in (ada, grace):
         await server.connect(person)
     broken = grants_table.update().where(grants_table.c.user_id == "ada").values(sealed_tokens="v1.k9.AAAA")
@@ -337,7 +337,7 @@ async def test_who_disconnects_what_does_not_open_is_told(
 async def test_links_and_what_waits_for_consent_end_too(
     server: RevokingServer, ada: Principal, grace: Principal
 ) -> None:
-    """The person's links lead nowhere and their parked messages are given up with words; the other's wait on."""
+    """Ending a person's access closes their links and fails their parked messages; another person's still wait."""
     parked = {}
     for person in (ada, grace):
         message = await server.say(person, "hello", conversation=person.user)
@@ -361,7 +361,7 @@ async def test_links_and_what_waits_for_consent_end_too(
 async def test_saying_so_in_the_chat_is_enough(
     words: str, server: RevokingServer, ada: Principal, grace: Principal
 ) -> None:
-    """The sender is told what was ended, whichever way the words are written; said again, that nothing is left."""
+    """The command works in any case and spacing and reports what ended; sent again, it reports that nothing is left."""
     for person in (ada, grace):
         await server.connect(person)
     command = DisconnectCommand(server.revocation, google_alone())
@@ -376,7 +376,7 @@ async def test_saying_so_in_the_chat_is_enough(
 
 
 async def test_disconnect_alone_ends_nothing(server: RevokingServer, ada: Principal) -> None:
-    """It is answered with the command that does."""
+    """`disconnect` alone ends nothing and is answered with the full command."""
     await server.connect(ada)
     told = await DisconnectCommand(server.revocation, google_alone()).reply(await server.say(ada, "`Disconnect`."))
 
@@ -386,7 +386,7 @@ async def test_disconnect_alone_ends_nothing(server: RevokingServer, ada: Princi
 
 @pytest.mark.parametrize("words", ["please disconnect google", "disconnect google now", "disconnect slack"])
 async def test_other_words_are_no_command(words: str, server: RevokingServer, ada: Principal) -> None:
-    """Only the whole command ends anything; a mail that is quoted with it does not."""
+    """Only the exact command ends anything; other words around it, or another name in it, do not."""
     await server.connect(ada)
     message = await server.intake.accept(inbound(ada, words))
 
@@ -395,7 +395,7 @@ async def test_other_words_are_no_command(words: str, server: RevokingServer, ad
 
 
 async def test_an_erased_grant_leaves_no_token(server: RevokingServer, ada: Principal, grace: Principal) -> None:
-    """Neither the sealed tokens nor an account's address or choice is in a row any more, of no account."""
+    """After an ending, no row holds the tokens, address or choice of any of the person's accounts."""
     old = await server.connect(ada, "ada-1", account="old")
     await server.connect(ada, "ada-2")
     await server.revocation.end(ada, grant_id=old)

@@ -30,7 +30,7 @@ from app.sandbox.google.discovery import APIS, api_named, find_route, scope_desc
     ],
 )
 def test_a_path_leads_to_its_method(verb: str, path: str, method_id: str, parameters: dict[str, str]) -> None:
-    """Service paths, upload paths, custom verbs and nested resource names are told apart, and decoded."""
+    """Service paths, upload paths, custom verbs and nested resource names are distinguished and decoded."""
     found = find_route(verb, path)
 
     assert found is not None
@@ -40,12 +40,12 @@ def test_a_path_leads_to_its_method(verb: str, path: str, method_id: str, parame
 
 @pytest.mark.parametrize("path", ["/gmail/v1/users/me", "/gmail/v2/users/me/profile", "/", "/v1/people", "/upload/x"])
 def test_another_path_leads_nowhere(path: str) -> None:
-    """What no document describes has no route."""
+    """A path that no document describes has no route."""
     assert find_route("GET", path) is None
 
 
 def test_every_method_lists_its_scopes_and_every_scope_is_described() -> None:
-    """The consent page can say what each scope that a method accepts lets a client do."""
+    """Every method lists its scopes, and each scope has a description for the consent page."""
     routes = [route for name in APIS for group in api_named(name).routes.values() for route in group]
 
     assert len({route.method_id for route in routes}) == 239

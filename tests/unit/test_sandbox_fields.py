@@ -1,4 +1,4 @@
-"""Partial answers."""
+"""Partial answers: the fields that a selector keeps."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ ANSWER = {
     ],
 )
 def test_a_selector_leaves_what_it_names(fields: str, left: Any) -> None:
-    """Commas, slashes, parentheses and the asterisk select as Google documents it."""
+    """Commas, slashes, parentheses and the asterisk select fields as Google documents it."""
     assert select(parse_fields(fields), ANSWER) == left
 
 
 @pytest.mark.parametrize("fields", ["messages(id", "messages)", ",id", "id,", "a//b", "a;b", "messages()"])
 def test_a_malformed_selector_is_refused(fields: str) -> None:
-    """What cannot be read selects nothing silently."""
+    """A malformed selector raises an error instead of selecting nothing."""
     with pytest.raises(FieldsError):
         select(parse_fields(fields), ANSWER)

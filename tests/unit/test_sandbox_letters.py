@@ -1,4 +1,4 @@
-"""The mail that the sandbox makes up."""
+"""The mail that the sandbox invents."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CLOCK = Clock()
 
 
 def markers(messages: list[MailboxMessage]) -> set[str]:
-    """Every marker in these messages."""
+    """Return every marker in these messages."""
     return {found.lower() for each in messages for found in MARKER.findall(each.subject + each.body)}
 
 
@@ -33,7 +33,7 @@ def test_everybody_has_mail_of_every_kind() -> None:
 
 
 def test_mail_is_of_the_last_thirty_days_and_newest_first() -> None:
-    """Dates lie in the past, and the header's is the mailbox's."""
+    """Mails are from the last thirty days, newest first, and their headers have the mailbox's dates."""
     messages = sandbox(now=CLOCK).mailbox(ADA)
     ages = [CLOCK.now - each.at / 1000 for each in messages]
 
@@ -44,7 +44,7 @@ def test_mail_is_of_the_last_thirty_days_and_newest_first() -> None:
 
 
 def test_threads_hold_several_messages_one_of_them_with_the_other_person() -> None:
-    """A conversation is one thread in each mailbox, under ids of its own."""
+    """A conversation is one thread in each mailbox, and its messages have different ids there."""
     google = sandbox(now=CLOCK)
     ada = [each for each in google.mailbox(ADA) if each.sender == GRACE]
     thread = [each for each in google.mailbox(ADA) if each.thread_id == ada[0].thread_id]
@@ -57,7 +57,7 @@ def test_threads_hold_several_messages_one_of_them_with_the_other_person() -> No
 
 
 def test_no_text_is_fixed() -> None:
-    """Two sandboxes share no marker and no subject, and each message has a marker of its own."""
+    """Two sandboxes share no marker and no subject, and each message has its own marker."""
     first, second = (sandbox(now=CLOCK).mailbox(ADA) for _ in range(2))
     bodies = [set(MARKER.findall(each.body)) for each in first]
 
@@ -68,7 +68,7 @@ def test_no_text_is_fixed() -> None:
 
 
 def test_each_person_has_mail_that_nobody_else_has() -> None:
-    """Most markers of a mailbox are in no other: what a leak would show."""
+    """Most markers of a mailbox are in no other, so that a leak would be visible."""
     google: GoogleSandbox = sandbox(now=CLOCK)
     ada, grace = markers(google.mailbox(ADA)), markers(google.mailbox(GRACE))
 

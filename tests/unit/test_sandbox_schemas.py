@@ -1,4 +1,4 @@
-"""Discovery's schemas as JSON Schema, and the sandbox's hold on requests by them."""
+"""Discovery schemas as JSON Schema, and how the sandbox checks requests by them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SCHEMAS = Schemas(
     ],
 )
 def test_what_fits_is_accepted(value: object) -> None:
-    """Values in the forms that Google's type reference gives have nothing wrong with them."""
+    """Values in the forms that Google's type reference gives are accepted."""
     assert SCHEMAS.error("Event", value) is None
 
 
@@ -58,7 +58,7 @@ def test_what_fits_is_accepted(value: object) -> None:
     ],
 )
 def test_what_does_not_fit_is_named_by_its_place(value: object, where: str) -> None:
-    """The sentence begins with the path to what is wrong."""
+    """An error begins with the path of what is wrong."""
     error = SCHEMAS.error("Event", value)
 
     assert error is not None
@@ -66,13 +66,13 @@ def test_what_does_not_fit_is_named_by_its_place(value: object, where: str) -> N
 
 
 def test_an_error_quotes_no_value() -> None:
-    """A value may be the text of a mail, so the sentence tells the rule and the key only."""
+    """An error names only the rule and the key, because a value may be the text of a mail."""
     error = SCHEMAS.error("Event", {"status": "a secret", "guests": "another secret"})
 
     assert "secret" not in str(error)
 
 
 def test_what_a_method_requires_is_missed() -> None:
-    """The annotations name the methods whose request needs a property."""
+    """A property that a method requires by its annotations is reported as missing."""
     assert SCHEMAS.missing("Event", {}, "calendar.events.update") == ["id"]
     assert SCHEMAS.missing("Event", {}, "calendar.events.insert") == []

@@ -1,4 +1,4 @@
-"""Gmail's search language at the sandbox."""
+"""Gmail's search language in the sandbox."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LABELS = [*(Label(name, name) for name in SYSTEM_LABELS), Label("Label_1", "Tax 
 def message(
     name: str, head: str, body: str = "", labels: tuple[str, ...] = ("INBOX",), days_ago: float = 1.0
 ) -> MailboxMessage:
-    """A message of Ada's; its id is its name."""
+    """Return a message of Ada's whose id is its name."""
     at = int((NOW - days_ago * 86_400) * 1000)
     raw = f"{head}\r\n\r\n{body}".replace("\n", "\r\n").encode()
     return MailboxMessage(name, name, raw, frozenset(labels), at, 1)
@@ -39,7 +39,7 @@ MESSAGES = [
 
 
 def found(query: str) -> set[str]:
-    """The names of the messages that a query finds, hidden ones included."""
+    """Return the names of the messages that a query finds, including hidden ones."""
     search = read_search(query, email=ADA, labels=LABELS, now=NOW)
     return {each.id for each in MESSAGES if search.matches(each)}
 
@@ -93,12 +93,12 @@ def test_a_query_finds(query: str, names: set[str]) -> None:
     "query", ["larger:5M", "is:snoozed", "has:drive", "after:soon", "newer_than:3w", "category:x", "(mill", "mill)"]
 )
 def test_what_is_not_spoken_is_refused(query: str) -> None:
-    """A query that would be quietly wrong is an error."""
+    """A query that the sandbox would silently misread is an error."""
     with pytest.raises(SearchError):
         found(query)
 
 
 @pytest.mark.parametrize(("query", "reaches"), [("mill", False), ("in:trash", True), ("in:anywhere mill", True)])
 def test_a_query_says_whether_it_reaches_the_trash(query: str, reaches: bool) -> None:
-    """Trash and spam are found only by who asks for them."""
+    """Trash and spam are searched only if the query asks for them."""
     assert read_search(query, email=ADA, labels=LABELS, now=NOW).reaches_hidden is reaches

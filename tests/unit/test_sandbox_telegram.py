@@ -17,7 +17,7 @@ TOKEN, ADA, GROUP = "700:token", 11, -1001
 
 @pytest.fixture
 def telegram() -> TelegramSandbox:
-    """Ada has started the private chat, and the bot is in a group."""
+    """Return a Telegram in which Ada has started the private chat and the bot is in a group."""
     telegram = TelegramSandbox(token=TOKEN, secret="s")
     telegram.chats.started.add(ADA)
     telegram.chats.groups.add(GROUP)
@@ -26,14 +26,14 @@ def telegram() -> TelegramSandbox:
 
 @pytest.fixture
 async def client(telegram: TelegramSandbox) -> AsyncIterator[httpx2.AsyncClient]:
-    """What calls it."""
+    """Yield a client that calls it."""
     transport = httpx2.ASGITransport(telegram.app)
     async with httpx2.AsyncClient(transport=transport, base_url=f"http://telegram/bot{TOKEN}") as client:
         yield client
 
 
 def button(**does: str) -> dict[str, Any]:
-    """A message with one button."""
+    """Return a message with one button."""
     return {"chat_id": ADA, "text": "x", "reply_markup": {"inline_keyboard": [[{"text": "b", **does}]]}}
 
 
@@ -61,7 +61,7 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
 async def test_a_message_beyond_the_limits_is_refused(
     client: httpx2.AsyncClient, telegram: TelegramSandbox, message: dict[str, Any], code: int, words: str
 ) -> None:
-    """With the code as the status, and nothing is sent."""
+    """A message beyond a limit is refused with Telegram's code as the status, and is not sent."""
     response = await client.post("/sendMessage", json=message)
 
     assert response.status_code == code
@@ -73,7 +73,7 @@ async def test_a_message_beyond_the_limits_is_refused(
 async def test_a_bot_that_sends_too_often_is_told_to_wait(
     client: httpx2.AsyncClient, telegram: TelegramSandbox
 ) -> None:
-    """Once a second in a chat, 20 times a minute in a group, 30 times a second overall."""
+    """A bot may send once a second in a chat, 20 times a minute in a group and 30 times a second in total."""
     telegram.limits = SendLimits(now=(clock := Clock()))
     telegram.chats.started |= set(range(100, 140))
 
@@ -98,7 +98,7 @@ async def test_a_bot_that_sends_too_often_is_told_to_wait(
 
 
 async def test_a_webhook_and_polling_exclude_each_other(client: httpx2.AsyncClient, telegram: TelegramSandbox) -> None:
-    """A webhook needs https and one of four ports; while it is set, a poll is a conflict."""
+    """A webhook needs https and one of four ports, and polling while it is set is a conflict."""
     plain, port = [
         await client.post("/setWebhook", json={"url": url}) for url in ("http://a.example/x", "https://a.example:9/x")
     ]

@@ -1,4 +1,4 @@
-"""Mail of a sandbox for people: it holds no marker, and reads like the mail of two different people."""
+"""A sandbox's mail for people, without markers, which reads like the mail of two different people."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.fakes.sandbox import ADA, GRACE, sandbox
 
 
 def test_an_unmarked_mailbox_reads_like_mail() -> None:
-    """No marker, no name of a template is left, and every sender has an address at a reserved name."""
+    """A mail has no marker and no template variable left, and its sender's address is at a reserved name."""
     google = sandbox(marked=False)
     for email in (ADA, GRACE):
         for each in google.mailbox(email):
@@ -22,7 +22,7 @@ def test_an_unmarked_mailbox_reads_like_mail() -> None:
 
 
 def test_two_people_have_different_lives() -> None:
-    """Each has colleagues, newsletters and subjects of her own; nobody could take one mailbox for the other."""
+    """Each person's mail comes from their own company and senders, so the mailboxes cannot be confused."""
     google = sandbox(marked=False)
     ada, grace = ({each.sender.partition("@")[2] for each in google.mailbox(email)} for email in (ADA, GRACE))
 
@@ -33,7 +33,7 @@ def test_two_people_have_different_lives() -> None:
 
 
 def test_a_mailbox_holds_an_invitation_a_table_and_an_attempt_to_give_orders() -> None:
-    """As everybody's mailbox does; both are new at each start."""
+    """Each mailbox holds an invitation, a table and an attempt to give orders, all new at each start."""
     first, second = (sandbox(marked=False) for _ in range(2))
     for email in (ADA, GRACE):
         files = {file.get_filename() for each in first.mailbox(email) for file in each.attachments}

@@ -1,4 +1,4 @@
-"""How a scope closes: threads first, then finalizers in reverse, and nothing stops either."""
+"""The closing of a scope: first its threads end, then finalizers run in reverse, and nothing stops either."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.unit.scope_graph import ADA, BOB, Container, Credentials, Person
 
 
 class Note:
-    """Writes into a list when it is closed, after a while."""
+    """Writes into a list when it is closed, after a pause."""
 
     def __init__(self, log: list[str], name: str, seconds: float = 0.0, error: Exception | None = None) -> None:
         self.log = log
@@ -36,7 +36,7 @@ class Note:
 async def use(
     *asked: Scoped[Any], seeds: Sequence[object] = (), grace: float = 10.0, error: Exception | None = None
 ) -> None:
-    """Open a scope, get all of these from it, and raise the error, if there is one."""
+    """Open a scope, get all of these from it, and raise the error if there is one."""
     async with Scope(*seeds, grace=grace) as scope:
         for provider in asked:
             scope.get(provider)
@@ -45,7 +45,7 @@ async def use(
 
 
 async def test_finalizers_reverse_order() -> None:
-    """What was made last is finished first, for each person their own."""
+    """Each person's objects are finished in the reverse order of their making."""
     container = Container()
     async with Scope(ADA) as scope, Scope(BOB) as other:
         assert scope.get(container.transaction) == "transaction of ada"
@@ -60,7 +60,7 @@ async def test_finalizers_reverse_order() -> None:
 
 
 async def test_finalizers_see_the_error() -> None:
-    """A generator sees what the body raised, and cannot swallow it."""
+    """A generator sees the error of the body and cannot swallow it."""
     container = Container()
     log: list[str] = []
 
@@ -78,7 +78,7 @@ async def test_finalizers_see_the_error() -> None:
 
 
 async def test_finalizers_that_fail_do_not_stop_the_others() -> None:
-    """Each is tried; a single error is raised as it is, several as a group."""
+    """Every finalizer is tried; a single error is raised as it is, and several as a group."""
     log: list[str] = []
     notes = [
         Scoped(Note, log, "first"),
@@ -98,7 +98,7 @@ async def test_finalizers_that_fail_do_not_stop_the_others() -> None:
 @pytest.mark.parametrize("exit_", [KeyboardInterrupt, SystemExit, GeneratorExit])
 @pytest.mark.parametrize("waits", [True, False])
 async def test_finalizers_that_end_the_process_do_not_stop_the_others(exit_: type[BaseException], waits: bool) -> None:
-    """What is no Exception is raised after all the others have been tried, also where the body raised."""
+    """An error that is not an Exception is raised after all finalizers were tried, even if the body raised too."""
     log: list[str] = []
 
     def leaves() -> Generator[None, None, None]:
@@ -123,7 +123,7 @@ def _noted(log: list[str]) -> Generator[None, None, None]:
 
 
 async def test_the_error_of_the_body_comes_first(caplog: pytest.LogCaptureFixture) -> None:
-    """When the body raised, that is what is raised; what a finalizer raised is logged, without its text."""
+    """If the body raised, its error is raised, and a finalizer's is logged without its text."""
     failing = Scoped(Note, [], "note", error=ValueError("a secret"))
     with pytest.raises(LookupError), caplog.at_level(logging.ERROR):
         await use(failing, error=LookupError())
@@ -143,7 +143,7 @@ async def cancelled_once(body: Callable[[], asyncio.Task[None]]) -> None:
 
 
 async def cancelled_again_and_again(body: Callable[[], asyncio.Task[None]]) -> None:
-    """Cancel the body, and then its scope while it closes, twice."""
+    """Cancel the body, and then its scope twice while it closes."""
     task = body()
     for _ in range(3):
         await asyncio.sleep(0.008)
@@ -163,7 +163,7 @@ async def timed_out(body: Callable[[], asyncio.Task[None]]) -> None:
 async def test_finalizers_run_under_cancellation(
     interrupt: Callable[[Callable[[], asyncio.Task[None]]], Awaitable[None]],
 ) -> None:
-    """A cancellation, a second one and a time-out end the body; the finalizers run to their end all the same."""
+    """The finalizers run to their end although the body is cancelled, cancelled again or timed out."""
     log: list[str] = []
 
     async def body() -> None:
@@ -178,7 +178,7 @@ async def test_finalizers_run_under_cancellation(
 
 
 async def test_finalizers_run_under_an_anyio_cancel_scope() -> None:
-    """A cancel scope of anyio cancels at every await; the finalizers run to their end, and then it ends the block."""
+    """An anyio cancel scope, which cancels at every await, ends the block only after the finalizers have run."""
     log: list[str] = []
     after = False
     with anyio.move_on_after(0.01) as moved:
@@ -194,7 +194,7 @@ async def test_finalizers_run_under_an_anyio_cancel_scope() -> None:
 
 
 async def test_an_anyio_cancel_scope_does_not_keep_the_processor_busy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the finalizers run, nothing spins on the cancellation that anyio repeats."""
+    """While the finalizers run, anyio's repeated cancellation does not keep the event loop busy."""
     loop, turns = asyncio.get_running_loop(), itertools.count()
     turn = loop._run_once  # type: ignore[attr-defined]
     monkeypatch.setattr(loop, "_run_once", lambda: (next(turns), turn()))
@@ -203,11 +203,11 @@ async def test_an_anyio_cancel_scope_does_not_keep_the_processor_busy(monkeypatc
             scope.get(Scoped(Note, [], "note", seconds=0.3))
             await asyncio.sleep(5)
 
-    assert next(turns) < 100  # some thousands if it spins
+    assert next(turns) < 100  # some thousands if the loop were busy
 
 
 async def test_a_cancellation_while_closing_is_obeyed_afterwards() -> None:
-    """A body that was done is cancelled while its scope closes: first the finalizers end, then the task."""
+    """If a finished body is cancelled while its scope closes, the finalizers end before the task does."""
     log: list[str] = []
 
     async def body() -> None:
@@ -221,7 +221,7 @@ async def test_a_cancellation_while_closing_is_obeyed_afterwards() -> None:
 
 
 async def test_a_cancellation_as_closing_begins_is_obeyed_afterwards() -> None:
-    """A body that was cancelled in its last step: a finalizer that waits for nothing ends first, then the task."""
+    """If a body is cancelled in its last step, a finalizer that does not wait ends before the task does."""
     log: list[str] = []
 
     async def body() -> None:
@@ -238,7 +238,7 @@ async def test_a_cancellation_as_closing_begins_is_obeyed_afterwards() -> None:
 
 
 async def test_a_hung_finalizer_is_bounded() -> None:
-    """One that hangs is cancelled after the grace and the rest go on; the time-out is raised."""
+    """A finalizer that hangs is cancelled after the grace period, the others still run, and the time-out is raised."""
     log: list[str] = []
     with pytest.raises(TimeoutError):
         await use(Scoped(Note, log, "first"), Scoped(Note, log, "hangs", seconds=100), grace=0.02)
@@ -247,7 +247,7 @@ async def test_a_hung_finalizer_is_bounded() -> None:
 
 
 async def test_a_finalizer_that_ignores_its_cancellation_is_abandoned() -> None:
-    """One that cannot be cancelled is left behind; the rest go on."""
+    """A finalizer that ignores its cancellation is abandoned, and the others still run."""
     log: list[str] = []
     end = asyncio.Event()
 
@@ -268,7 +268,7 @@ async def test_a_finalizer_that_ignores_its_cancellation_is_abandoned() -> None:
 
 
 async def test_threads_waited_for() -> None:
-    """A thread whose caller was cancelled uses its objects to its end; only then do they die."""
+    """A thread whose caller was cancelled can use its objects until it ends, and they die only then."""
     container = Container()
     release, begun, seen = threading.Event(), list[str](), list[str]()
 
@@ -288,7 +288,7 @@ async def test_threads_waited_for() -> None:
     await asyncio.sleep(0.02)
     assert not any(task.done() for task in tasks)
     release.set()
-    async with asyncio.timeout(30):  # it waits for the threads, not for the grace to be over
+    async with asyncio.timeout(30):  # it waits for the threads, not for the whole grace period
         results = await asyncio.gather(*tasks, return_exceptions=True)
 
     assert sorted(seen) == ["token of ada", "token of bob"]
@@ -296,7 +296,7 @@ async def test_threads_waited_for() -> None:
 
 
 async def test_threads_waited_for_only_so_long(caplog: pytest.LogCaptureFixture) -> None:
-    """After the grace the objects die under a thread that still runs: it fails at its next use, and that is logged."""
+    """After the grace period the objects of a running thread die, its next use of one fails, and that is logged."""
     container = Container()
     release, begun, seen = threading.Event(), threading.Event(), list[str]()
 
@@ -334,7 +334,7 @@ async def test_threads_are_not_begun_for_a_caller_that_is_gone() -> None:
 
 
 async def test_threads_return_and_raise_what_the_function_does() -> None:
-    """`to_thread` gives back the result or the error, and hands arguments on."""
+    """`to_thread` passes arguments on and returns the function's result or raises its error."""
 
     def work(person: Person, *, fails: bool) -> str:
         if fails:
@@ -369,7 +369,7 @@ async def test_a_scope_closes_after_the_thread_that_is_building() -> None:
 
 
 async def test_a_scope_does_not_wait_for_ever_for_a_thread_that_is_building(caplog: pytest.LogCaptureFixture) -> None:
-    """After the grace it closes all the same; what the thread makes then is dead when it gets it."""
+    """After the grace period a scope closes although a thread is building, and its object is dead once made."""
     begun, release = threading.Event(), threading.Event()
 
     class Slow:

@@ -1,4 +1,4 @@
-"""Two copies of one provider in one graph would be two objects in one scope, and are refused."""
+"""Two copies of one provider in one graph, which would make two objects in one scope, are refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from containers.scopes import Scope, Scoped, ScopeError
 
 
 class Session:
-    """One for each request."""
+    """A session of one request."""
 
     def __init__(self, settings: Any = None) -> None:
         self.settings = settings
@@ -48,7 +48,7 @@ class Outer(DeclarativeContainer):
 
 
 class TwoOfAKind(DeclarativeContainer):
-    """Has two containers of one class, each with a session of its own, as its author wants it."""
+    """Has two containers of one class, each with its own session, on purpose."""
 
     source = providers.Container(Base)
     target = providers.Container(Base)
@@ -66,7 +66,7 @@ class TwoOfAKind(DeclarativeContainer):
     ],
 )
 async def test_two_copies_of_one_provider_are_refused(asked: Any) -> None:
-    """Whichever is asked for first, and whether one plan meets both or two calls do."""
+    """Two copies are refused in any order, in one plan and in two calls."""
     async with Scope() as scope:
         with pytest.raises(ScopeError, match=r"Scoped\((Session|UseCase)\) is in this graph twice"):
             [scope.get(provider) for provider in asked()]
@@ -74,13 +74,13 @@ async def test_two_copies_of_one_provider_are_refused(asked: Any) -> None:
 
 @pytest.mark.parametrize("container", [Replaced, Outer])
 async def test_the_proof_names_both_copies(container: type[DeclarativeContainer]) -> None:
-    """It is found before any request."""
+    """The proof finds two copies before any request."""
     with pytest.raises(LifetimeError, match=r"is a second copy of|one request would have both"):
         await prove(container(), [], [])
 
 
 async def test_containers_of_one_class_are_two() -> None:
-    """Two nested containers, or two containers of one class in one scope, have a session each."""
+    """Two nested containers of one class, or two such containers in one scope, each have their own session."""
     container, one, other = TwoOfAKind(), Base(), Base()
     async with Scope() as scope, Scope() as second:
         both = scope.get(container.both)
@@ -93,7 +93,7 @@ async def test_containers_of_one_class_are_two() -> None:
 
 
 async def test_a_copy_without_a_replaced_provider_is_one_graph() -> None:
-    """`containers.copy` alone, and a subclass, keep one object a scope."""
+    """With `containers.copy` alone, or in a subclass, there is one object per scope."""
 
     @copy(Base)
     class Copied(Base):

@@ -1,4 +1,4 @@
-"""What is left of a scope after it closed: nothing that works, and nothing in memory."""
+"""Closed scopes: their objects no longer work, and nothing of them stays in memory."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ CLASSES = [Plain, Slots, Frozen, FrozenSlots, Worker, Box, Model, Labels, Pair, 
 
 @pytest.mark.parametrize("cls", CLASSES)
 async def test_use_after_close_of_any_class(cls: type[Any]) -> None:
-    """An object of any Python class refuses to be read, set or deleted; it is still of its class and has a repr."""
+    """An object of any Python class can no longer be read, set or deleted, but keeps its class and a repr."""
     provider = Scoped(cls)
     async with Scope() as scope:
         obj = scope.get(provider)
@@ -123,7 +123,7 @@ async def test_use_after_close_of_any_class(cls: type[Any]) -> None:
 
 
 async def test_use_after_close_of_one_scope_leaves_another_alone() -> None:
-    """When ada's scope has closed, her objects are dead and bob's work on."""
+    """When Ada's scope has closed, her objects are dead and Bob's still work."""
     container = Container()
     async with Scope(BOB) as other:
         bobs = other.get(container.agent)
@@ -139,7 +139,7 @@ async def test_use_after_close_of_one_scope_leaves_another_alone() -> None:
 
 
 async def test_use_after_close_through_a_bound_method() -> None:
-    """A method that was kept, or is running in a task, fails at the first thing that it asks of its object."""
+    """A bound method that was kept, or is running in a task, fails at its first use of the dead object."""
     container = Container()
     async with Scope(ADA) as scope:
         gmail = scope.get(container.gmail)
@@ -158,7 +158,7 @@ async def test_use_after_close_through_a_bound_method() -> None:
 
 
 async def test_use_after_close_through_operators() -> None:
-    """What the interpreter looks up on the class is refused too: calls, items, lengths, loops."""
+    """Operations that the interpreter looks up on the class are refused too: calls, items, lengths, loops."""
 
     class Index(dict[str, int]):
         def __call__(self) -> int:
@@ -175,14 +175,14 @@ async def test_use_after_close_through_operators() -> None:
 
 
 class CallableObject:
-    """Stands in a class as a special method without being a function."""
+    """A special method that is not a function."""
 
     def __call__(self, *args: object) -> int:
         return 1
 
 
 class Descriptor:
-    """Gives a function to whoever asks."""
+    """A descriptor that returns a function."""
 
     def __get__(self, instance: object, owner: object = None) -> Any:
         return lambda *args: 1
@@ -235,14 +235,14 @@ OPERATIONS: dict[str, Callable[[Any], object]] = {
 
 
 def refuse(obj: object) -> NoReturn:
-    """Stand for an answer that gave nothing away."""
+    """Raise the expected error for an operation that revealed nothing."""
     raise ScopeError(type(obj).__name__)
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
 @pytest.mark.parametrize("way", WAYS)
 async def test_use_after_close_through_special_methods_of_any_make(name: str, way: str) -> None:
-    """Whatever stands in a class as a special method, the dead object does not answer by it."""
+    """A dead object answers through no special method, however its class defines it."""
     index = type("Index", (), {name: WAYS[way]()})
     async with Scope() as scope:
         obj = scope.get(Scoped(index))
@@ -252,7 +252,7 @@ async def test_use_after_close_through_special_methods_of_any_make(name: str, wa
 
 
 async def test_dead_objects_are_compared_by_identity() -> None:
-    """What the class makes of equality would tell what is in it; a list can still let go of a dead object."""
+    """Dead objects compare by identity, because their class's equality would reveal their contents."""
 
     class Labels(dict[str, int]): ...
 
@@ -272,7 +272,7 @@ async def test_dead_objects_are_compared_by_identity() -> None:
 
 
 async def test_an_object_of_another_class_dies_too() -> None:
-    """What `__new__` or a metaclass gives in place of an instance is dead like the rest, C type or not."""
+    """An object of another class, given by `__new__` or a metaclass, dies like the others."""
 
     class Other:
         x = 1
@@ -303,7 +303,7 @@ async def test_an_object_of_another_class_dies_too() -> None:
 
 
 async def test_an_asynchronous_call_lives_and_dies() -> None:
-    """An object with `async def __call__` is given, awaited, and dead afterwards."""
+    """An object with `async def __call__` works in its scope and is dead afterwards."""
 
     class Handler:
         async def __call__(self) -> int:
@@ -321,7 +321,7 @@ async def test_an_asynchronous_call_lives_and_dies() -> None:
 
 
 async def test_a_class_that_is_made_for_one_request_is_forgotten() -> None:
-    """Neither the class nor its tombstone is kept after the request, nor is a metaclass of its own."""
+    """Neither the class, its tombstone nor its own metaclass is kept after the request."""
 
     async def request() -> list[weakref.ref[Any]]:
         class Meta(type): ...
@@ -343,7 +343,7 @@ async def test_a_class_that_is_made_for_one_request_is_forgotten() -> None:
 
 
 async def test_objects_that_no_plan_built_die_too() -> None:
-    """What a later `get` or a failed one has built is dead like the rest."""
+    """Objects built by a later `get`, or by one that failed, die like the others."""
 
     def refuse(credentials: Credentials) -> None:
         raise ValueError(credentials.token)
@@ -360,7 +360,7 @@ async def test_objects_that_no_plan_built_die_too() -> None:
 
 
 async def test_results_of_functions_and_seeds_do_not_die() -> None:
-    """What a function returns may be shared, and a seed is its giver's: both are left alone."""
+    """Results of functions, which may be shared, and seeds, which belong to the caller, do not die."""
     shared = Plain()
     provider = Scoped(lambda person: shared, Seed(Person))
     async with Scope(ADA) as scope:
@@ -373,7 +373,7 @@ async def test_results_of_functions_and_seeds_do_not_die() -> None:
 
 
 async def test_a_shared_object_that_two_providers_give_dies_once() -> None:
-    """A class that hands out one object, asked for by two providers, closes without trouble."""
+    """A class that gives two providers the same object closes without an error, and the object is dead."""
 
     class One:
         only: ClassVar[One | None] = None
@@ -395,7 +395,7 @@ async def test_a_shared_object_that_two_providers_give_dies_once() -> None:
 
 
 def test_a_tombstone_runs_no_code_of_the_class() -> None:
-    """Neither `__init_subclass__` nor the metaclass hears of it: a toolkit builds its schemas there."""
+    """Making a tombstone calls neither `__init_subclass__` nor the metaclass, where a toolkit builds its schemas."""
     born: list[str] = []
 
     class Meta(type):
@@ -416,7 +416,7 @@ def test_a_tombstone_runs_no_code_of_the_class() -> None:
 
 
 async def test_a_dead_object_still_releases_what_it_holds() -> None:
-    """`__del__` of the real class runs on the dead object, with its attributes."""
+    """`__del__` of the real class still runs on the dead object, with its attributes."""
     released: list[str] = []
 
     class File:
@@ -435,7 +435,7 @@ async def test_a_dead_object_still_releases_what_it_holds() -> None:
 
 @contextmanager
 def no_collector() -> Iterator[None]:
-    """Let nothing go but by its reference count."""
+    """Disable the cyclic collector, so that only reference counts free objects."""
     gc.collect()
     gc.disable()
     try:
@@ -445,7 +445,7 @@ def no_collector() -> Iterator[None]:
 
 
 async def open_and_close(container: Container, person: Person, fails: bool) -> list[weakref.ref[Any]]:
-    """Return what would still be alive, by way of the log when the body fails."""
+    """Return references to what could stay alive, by way of the log if the body fails."""
     async with Scope(person) as scope:
         agent = scope.get(container.agent)
         scope.get(container.transaction)
@@ -458,7 +458,7 @@ async def open_and_close(container: Container, person: Person, fails: bool) -> l
 
 
 async def test_nothing_retained() -> None:
-    """A closed scope and its objects are gone before the cyclic collector runs."""
+    """A closed scope and its objects are freed without the cyclic collector."""
     container = Container()
     with no_collector():
         for person in (ADA, BOB):
@@ -469,7 +469,7 @@ async def test_nothing_retained() -> None:
 
 
 async def test_nothing_retained_when_the_body_raised() -> None:
-    """They are gone as soon as the error has been handled at the edge."""
+    """If the body raised, the scope and its objects are freed as soon as the error has been handled."""
     container = Container()
     with no_collector():
         for person in (ADA, BOB):
@@ -483,7 +483,7 @@ async def test_nothing_retained_when_the_body_raised() -> None:
 
 
 async def test_nothing_retained_when_a_thread_or_a_finalizer_raised() -> None:
-    """Neither error keeps what it came through, once it has been handled."""
+    """An error of a thread or a finalizer keeps no object alive once it has been handled."""
 
     class Fails:
         def __init__(self, credentials: Credentials) -> None:
@@ -515,7 +515,7 @@ async def test_nothing_retained_when_a_thread_or_a_finalizer_raised() -> None:
 
 
 async def test_nothing_retained_by_a_scope_that_is_kept() -> None:
-    """A closed scope that somebody holds refers to no seed and no object."""
+    """A closed scope that is kept refers to no seed and no object."""
 
     class Note(str):
         __slots__ = ("__weakref__",)

@@ -1,4 +1,4 @@
-"""Which object is whose: one in a scope, none in two."""
+"""The identity of objects: one in a scope, and none in two."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.unit.scope_graph import ADA, BOB, Agent, Container, Credentials, Gmai
 
 
 async def test_one_object_a_scope_in_a_diamond() -> None:
-    """Two toolkits of one scope hold the same credentials; another scope at the same time holds its own."""
+    """Two toolkits of one scope hold the same credentials, and another scope at the same time holds its own."""
     container = Container()
     async with Scope(ADA) as scope, Scope(BOB) as other:
         agent, others = scope.get(container.agent), other.get(container.agent)
@@ -29,7 +29,7 @@ async def test_one_object_a_scope_in_a_diamond() -> None:
 
 
 async def test_singletons_are_shared() -> None:
-    """Objects of different scopes refer to the same database."""
+    """Objects of different scopes share the same database."""
     container = Container()
     async with Scope(ADA) as scope, Scope(BOB) as other:
         databases = {scope.get(container.gmail).database, other.get(container.calendar).database}
@@ -38,7 +38,7 @@ async def test_singletons_are_shared() -> None:
 
 
 async def test_one_object_a_scope_in_child_tasks_and_threads() -> None:
-    """Child tasks, `to_thread` and asyncio's own threads are given the object of the scope they were handed."""
+    """Child tasks, `to_thread` and asyncio's own threads get the object of the scope that they were given."""
     container = Container()
     async with Scope(ADA) as scope:
 
@@ -53,7 +53,7 @@ async def test_one_object_a_scope_in_child_tasks_and_threads() -> None:
 
 
 async def test_one_object_a_scope_in_raw_threads() -> None:
-    """Eight threads that ask at the same moment get one object, built once."""
+    """Eight threads that ask at the same moment get one object, which is built once."""
     built: list[str] = []
     meet = threading.Barrier(8)
 
@@ -77,7 +77,7 @@ async def test_one_object_a_scope_in_raw_threads() -> None:
 
 
 async def test_no_object_in_two_scopes() -> None:
-    """Among 200 tasks mixed with threads, each finds only its own person in whatever it is given."""
+    """Each of 200 concurrent tasks, mixed with threads, finds only its own person in every object."""
     container = Container()
 
     async def request(name: str) -> set[str]:
@@ -96,7 +96,7 @@ async def test_no_object_in_two_scopes() -> None:
 
 
 async def test_no_scope_is_found_by_a_task_that_a_constructor_begins() -> None:
-    """What a Factory, a Callable or a scoped constructor starts while the scope builds cannot ask the container."""
+    """A task that a constructor starts while the scope builds cannot get scoped objects from the container."""
     container = Container()
     begun: list[asyncio.Task[Credentials]] = []
 
@@ -116,7 +116,7 @@ async def test_no_scope_is_found_by_a_task_that_a_constructor_begins() -> None:
 
 
 async def test_seed_of_scope_is_the_scope_itself() -> None:
-    """A scoped object may be given its scope, without anybody passing it."""
+    """A scoped object can be given its own scope, as a seed that nobody has to pass."""
 
     class Threads:
         def __init__(self, scope: Scope) -> None:
@@ -129,7 +129,7 @@ async def test_seed_of_scope_is_the_scope_itself() -> None:
 
 
 async def test_what_is_not_scoped_resolves_too() -> None:
-    """A factory, a list, an attribute and a singleton resolve in the scope, whatever lies below them."""
+    """A factory, a list, an attribute and a singleton can be asked for in a scope too."""
     container = Container()
     label = providers.Factory("{} {}".format, container.credentials.provided.token, "!")
     async with Scope(ADA) as scope, Scope(BOB) as other:
@@ -158,7 +158,7 @@ async def test_a_graph_that_is_not_compiled_gives_the_same_objects(first: str) -
 
 
 async def test_nested_containers_are_resolved() -> None:
-    """A scoped provider reaches those of a container inside its own."""
+    """A scoped provider can use those of a nested container."""
 
     class Outer(DeclarativeContainer):
         inner = providers.Container(Container)
@@ -170,7 +170,7 @@ async def test_nested_containers_are_resolved() -> None:
 
 
 async def test_attributes_and_odd_keywords_are_injected() -> None:
-    """What `add_attributes` and keywords that are no Python names declare arrives."""
+    """Attributes from `add_attributes`, and keywords that are not Python names, are injected."""
 
     class Bag:
         mail: Gmail
@@ -188,7 +188,7 @@ async def test_attributes_and_odd_keywords_are_injected() -> None:
 
 
 async def test_get_is_typed() -> None:
-    """The type of what `get` returns is known."""
+    """A type checker knows the type of what `get` returns."""
     container = Container()
     async with Scope(ADA) as scope:
         credentials = scope.get(container.credentials)
@@ -201,7 +201,7 @@ async def test_get_is_typed() -> None:
 
 
 async def test_what_a_failed_build_made_is_kept() -> None:
-    """After a constructor raised, the next `get` goes on with the objects that were made before."""
+    """After a constructor has raised, the next `get` uses the objects that were already made."""
     failures, made = ["no"], list[object]()
 
     class Part:

@@ -1,4 +1,4 @@
-"""Every kind of provider that the library has, between two scoped ones: what remembers is refused."""
+"""Every kind of provider in the library, between two scoped ones: kinds that remember are refused."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ AnyProvider = providers.Provider[Any]
 
 
 class Holder:
-    """Keeps whatever it is given."""
+    """Keeps everything that it is given."""
 
     def __init__(self, *given: object, **named: object) -> None:
         self.given = [*given, *named.values()]
 
 
 def classes() -> Iterator[type]:
-    """Every class of provider that the library exports."""
+    """Yield every class of provider that the library exports."""
     for _, found in inspect.getmembers(providers, inspect.isclass):
         if issubclass(found, providers.Provider) and found is not providers.Provider:
             yield found
 
 
 def test_every_kind_of_the_library_is_judged() -> None:
-    """A class that a new version of the library adds fails here until somebody has judged it."""
+    """A class that a new version of the library adds fails this test until somebody has classified it."""
     assert set(classes()) == KINDS.keys()
 
 
 def overridden(abstract: Any, by: AnyProvider) -> AnyProvider:
-    """An abstract provider with what stands in for it."""
+    """Return an abstract provider, overridden by another provider."""
     abstract.override(by)
     return abstract  # type: ignore[no-any-return]
 
 
 def in_a_dependency(kind: Any, inner: AnyProvider) -> AnyProvider:
-    """A dependency whose default is this."""
+    """Return a dependency with this default."""
     return kind(instance_of=object, default=inner)  # type: ignore[no-any-return]
 
 
-# How each kind is put above another provider, and gives it or what it makes of it.
+# How each kind is put above another provider, so that it passes on that provider's object or uses it.
 ABOVE: dict[type, Callable[[AnyProvider], AnyProvider]] = {
     providers.Callable: lambda inner: providers.Callable(Holder, inner),
     providers.DelegatedCallable: lambda inner: providers.Callable(providers.DelegatedCallable(Holder, inner)),
@@ -100,7 +100,7 @@ ABSTRACT = {providers.BaseSingleton, providers.BaseResource}
 
 
 def test_every_kind_is_tried() -> None:
-    """The tables below have each kind that passes something on, and each that remembers."""
+    """The tables above contain every kind that passes objects on, and every kind that remembers."""
     remember = {kind for kind, judged in KINDS.items() if judged in (Kind.PROCESS, Kind.CONTEXT)}
 
     assert ABOVE.keys() == {kind for kind, judged in KINDS.items() if judged is Kind.PASSES_ON}
@@ -108,7 +108,7 @@ def test_every_kind_is_tried() -> None:
 
 
 async def outcomes(make: Callable[[Container], AnyProvider]) -> list[Any]:
-    """What Ada and Bob are given, or the errors, as they ask with both scopes open."""
+    """Return what Ada and Bob are given, or their errors, when they ask with both scopes open."""
     container, found = Container(), []
     asked = make(container)
     async with Scope(ADA) as ada, Scope(BOB) as bob:
@@ -125,7 +125,7 @@ async def outcomes(make: Callable[[Container], AnyProvider]) -> list[Any]:
 async def test_caching_providers_are_refused_wherever_they_stand(
     remembering: Callable[[AnyProvider], AnyProvider], above: Callable[[AnyProvider], AnyProvider] | None
 ) -> None:
-    """A provider that keeps what it makes gets nothing of a scope, behind any kind, asked directly or injected."""
+    """A provider that keeps what it makes gets nothing from a scope, behind any kind, asked directly or injected."""
 
     def direct(container: Container) -> AnyProvider:
         captive = remembering(container.credentials)
@@ -141,7 +141,7 @@ async def test_caching_providers_are_refused_wherever_they_stand(
 
 @pytest.mark.parametrize("remembering", REMEMBERING.values(), ids=[kind.__name__ for kind in REMEMBERING])
 async def test_the_proof_refuses_it_too(remembering: Callable[[AnyProvider], AnyProvider]) -> None:
-    """The declared graph shows each of them, before any request."""
+    """The proof refuses each of them in the declared graph, before any request."""
     container = Container()
     container.captive = remembering(container.credentials)
     container.user = Scoped(Holder, container.captive)
@@ -152,7 +152,7 @@ async def test_the_proof_refuses_it_too(remembering: Callable[[AnyProvider], Any
 
 @pytest.mark.parametrize("above", ABOVE.values(), ids=[kind.__name__ for kind in ABOVE])
 async def test_what_keeps_nothing_gives_each_person_their_own(above: Callable[[AnyProvider], AnyProvider]) -> None:
-    """Each kind that passes on gives what is the scope's own, and a singleton that holds nobody is the same in both."""
+    """Each kind that passes on gives each scope its own object; a singleton that holds nobody is the same in both."""
 
     def user_of(container: Container) -> AnyProvider:
         return Scoped(Holder, above(container.credentials), above(container.database))
@@ -168,7 +168,7 @@ async def test_what_keeps_nothing_gives_each_person_their_own(above: Callable[[A
 async def test_what_remembers_may_be_used_where_it_holds_nobody(
     remembering: Callable[[AnyProvider], AnyProvider],
 ) -> None:
-    """A singleton of a singleton is injected into both scopes, whatever its kind."""
+    """A singleton of any kind that depends only on a singleton is injected into both scopes."""
     container = Container()
     user = Scoped(Holder, remembering(container.database), container.credentials)
     async with Scope(ADA) as ada, Scope(BOB) as bob:
@@ -179,7 +179,7 @@ async def test_what_remembers_may_be_used_where_it_holds_nobody(
 
 
 class Remembering(providers.Provider):  # type: ignore[type-arg]
-    """A kind of somebody's own, which the scope has never heard of."""
+    """A custom kind of provider that the scope does not know."""
 
     def __init__(self, inner: AnyProvider) -> None:
         super().__init__()
@@ -200,13 +200,13 @@ class Remembering(providers.Provider):  # type: ignore[type-arg]
 
 
 class OwnFactory(providers.Factory[Any]):
-    """A factory that may make persons only: a documented use of the library."""
+    """A factory that may only make persons, as the library documents."""
 
     provided_type = Person
 
 
 async def test_an_unknown_kind_is_refused_and_a_plain_subclass_is_known() -> None:
-    """A provider with a behaviour of its own is refused above a scoped one; a subclass without one is as its base."""
+    """A provider with its own behaviour is refused above a scoped one; a plain subclass is treated as its base."""
     found = await outcomes(lambda container: Scoped(Holder, Remembering(container.credentials)))
     container = Container()
     container.user = Scoped(Holder, Remembering(container.credentials))
@@ -221,7 +221,7 @@ async def test_an_unknown_kind_is_refused_and_a_plain_subclass_is_known() -> Non
 
 
 def test_a_scoped_that_provides_in_its_own_way_is_refused() -> None:
-    """A scope does not call it, so its way would be ignored without a word."""
+    """A Scoped that overrides how it provides is refused, because a scope would silently ignore that."""
     with pytest.raises(ScopeError, match="overrides how a Scoped provides"):
 
         class Own(Scoped[Any]):
@@ -229,7 +229,7 @@ def test_a_scoped_that_provides_in_its_own_way_is_refused() -> None:
 
 
 async def test_a_call_of_the_library_finds_no_scope() -> None:
-    """Whatever asks a scoped provider by itself, inside a `get` or not, is told what to write instead."""
+    """Calling a scoped provider, inside a `get` or not, raises an error that says what to write instead."""
     container = Container()
     asks: AnyProvider = providers.Callable(lambda: container.credentials())
     async with Scope(ADA) as scope:

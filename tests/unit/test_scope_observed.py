@@ -1,4 +1,4 @@
-"""A scope that is observed does what every scope does, tells its observer of it, and is not kept by that."""
+"""An observed scope behaves like every scope, reports to its observer, and is not kept alive by that."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.unit.scope_graph import ADA, BOB, Container
 
 
 class Notes:
-    """Writes down what it is told, by the names of classes."""
+    """Records the reports of a scope, by the names of classes."""
 
     def __init__(self) -> None:
         self.told: list[str] = []
@@ -30,7 +30,7 @@ class Notes:
 
 
 async def test_an_observer_is_told_in_order_and_sees_what_is_shared_and_what_is_fresh() -> None:
-    """It is shown all that the scope holds after each `get`; each of two scopes at once has an observer of its own."""
+    """An observer sees all objects of its own scope after each `get`, with two scopes at once."""
     container, notes = Container(), (Notes(), Notes())
     async with (
         ObservedScope(ADA, observer=notes[0]) as ada,
@@ -48,7 +48,7 @@ async def test_an_observer_is_told_in_order_and_sees_what_is_shared_and_what_is_
 
 
 async def test_the_objects_of_an_observed_scope_die_with_it() -> None:
-    """As those of any other: dead, and gone from memory without the collector."""
+    """The objects of an observed scope die with it, and are freed without the collector."""
     container = Container()
     async with ObservedScope(ADA, observer=Notes()) as scope:
         credentials = scope.get(container.credentials)
@@ -63,7 +63,7 @@ async def test_the_objects_of_an_observed_scope_die_with_it() -> None:
 
 
 async def test_an_observer_is_told_of_the_end_after_an_error() -> None:
-    """An error of the body, or a cancellation, ends the scope and is raised."""
+    """An error of the body, or a cancellation, is raised, and the observer is notified of the end."""
     notes = Notes()
     with pytest.raises(LookupError):
         async with ObservedScope(ADA, observer=notes):
@@ -78,5 +78,5 @@ async def test_an_observer_is_told_of_the_end_after_an_error() -> None:
 
 
 def test_an_ordinary_scope_has_no_place_for_an_observer() -> None:
-    """So that observing costs nothing where nobody does."""
+    """An ordinary scope has no attribute for an observer, so that observing costs it nothing."""
     assert not any("observ" in name for name in Scope.__slots__)

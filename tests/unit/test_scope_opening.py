@@ -1,4 +1,4 @@
-"""What opens something for a scope, and the ways to open a scope itself."""
+"""Objects that are opened for a scope, and the ways to open a scope itself."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _forget() -> Iterator[None]:
 
 @contextmanager
 def session(person: Person) -> Iterator[str]:
-    """Open and commit something."""
+    """Open something, then commit it or roll it back."""
     LOG.append(f"open {person.name}")
     try:
         yield f"session of {person.name}"
@@ -38,11 +38,11 @@ def session(person: Person) -> Iterator[str]:
 
 
 class Sessions:
-    """Opens sessions by a method."""
+    """Opens sessions with a method."""
 
     @contextmanager
     def open(self, person: Person) -> Iterator[str]:
-        """Open one."""
+        """Open a session."""
         with session(person) as opened:
             yield opened
 
@@ -53,7 +53,7 @@ OPENING: list[Any] = [session, partial(session), Sessions().open]
 @pytest.mark.parametrize("opening", OPENING)
 @pytest.mark.parametrize("compiled", [True, False])
 async def test_a_context_manager_is_entered_and_finished(opening: Any, compiled: bool) -> None:
-    """A function decorated with @contextmanager gives what it yields, and is finished with the scope's error."""
+    """A context manager gives what it yields, and is finished with the scope's error."""
     provider = Scoped(opening, Seed(Person))
     held: Scoped[list[Any]] = Scoped(list, providers.List(provider, provider))
     async with Scope(ADA) as ada, Scope(BOB) as bob:
@@ -81,19 +81,19 @@ async def _fail(provider: Scoped[Any]) -> None:
 
 @asynccontextmanager
 async def connection() -> AsyncIterator[str]:
-    """Open something by waiting."""
+    """Open something asynchronously."""
     yield "connection"
 
 
 class Opens:
-    """Opens sessions as it is called."""
+    """Opens a session when it is called."""
 
     def __call__(self) -> Iterator[str]:
         yield "session"
 
 
 def test_an_asynchronous_context_manager_is_refused() -> None:
-    """It is named where the container is written, with what to do."""
+    """An asynchronous context manager is refused when the container is written, with what to do instead."""
     for provides in (connection, partial(connection)):
         with pytest.raises(ScopeError, match="await it before the scope opens"):
             Scoped(provides)
@@ -101,7 +101,7 @@ def test_an_asynchronous_context_manager_is_refused() -> None:
 
 @pytest.mark.parametrize("make", [lambda: session(ADA), lambda: connection(), lambda: iter(Opens()()), Opens()])
 async def test_what_nobody_has_entered_is_refused(make: Any) -> None:
-    """A function that hands out a context manager or a generator unopened is refused when it does."""
+    """A function that returns an unopened context manager or generator is refused when it does so."""
     async with Scope() as scope:
         alone: Scoped[Any] = Scoped(make)
         injected: Scoped[list[Any]] = Scoped(list, providers.List(alone))
@@ -111,7 +111,7 @@ async def test_what_nobody_has_entered_is_refused(make: Any) -> None:
 
 
 async def test_what_has_to_be_awaited_is_opened_around_the_scope() -> None:
-    """The recipe of docs/scopes.md: one `async with` opens the session, then the scope, which is given it as a seed."""
+    """An asynchronous session is opened around the scope and given to it as a seed, as docs/scopes.md describes."""
 
     class AsyncSession:
         async def __aenter__(self) -> AsyncSession:
@@ -137,7 +137,7 @@ async def test_what_has_to_be_awaited_is_opened_around_the_scope() -> None:
 
 
 def test_a_scope_opens_without_an_event_loop() -> None:
-    """`with Scope(...)` gives, finishes in reverse order under an error, and ends like the asynchronous one."""
+    """`with Scope(...)` gives objects, finishes them in reverse order with its error, and then refuses their use."""
     container = Container()
     provider = Scoped(session, container.person)
     with Scope(ADA) as ada, Scope(BOB) as bob:
@@ -156,7 +156,7 @@ def test_a_scope_opens_without_an_event_loop() -> None:
 
 
 def test_a_scope_without_an_event_loop_refuses_what_has_to_be_awaited() -> None:
-    """An object with `aclose()` cannot be finished there, and says so; the others are finished all the same."""
+    """A synchronous scope refuses an object with `aclose()` and still finishes the others."""
     container = Container()
     with Scope(ADA) as scope:
         scope.get(Scoped(session, container.person))
@@ -167,7 +167,7 @@ def test_a_scope_without_an_event_loop_refuses_what_has_to_be_awaited() -> None:
 
 
 def test_a_scope_without_an_event_loop_finishes_everything() -> None:
-    """Each finalizer is tried though another failed; one error is raised as it is, and `SystemExit` before all."""
+    """Every finalizer runs even if another one failed; a single error is raised as it is, and `SystemExit` first."""
 
     def failing(error: BaseException) -> Iterator[None]:
         yield
@@ -190,7 +190,7 @@ def test_a_scope_without_an_event_loop_finishes_everything() -> None:
 
 
 def test_a_scope_without_an_event_loop_closes_after_the_thread_that_is_building() -> None:
-    """What another thread is making while the scope closes is dead when it is made."""
+    """An object that another thread is making while the scope closes is dead when it is made."""
     begun, release = threading.Event(), threading.Event()
     made: list[Any] = []
 
@@ -213,7 +213,7 @@ def test_a_scope_without_an_event_loop_closes_after_the_thread_that_is_building(
 
 
 async def test_a_type_is_no_key() -> None:
-    """`scope.get(SomeType)` says what it takes."""
+    """`scope.get(SomeType)` raises an error that says what `get` takes."""
     async with Scope(ADA) as scope:
         for asked in (Credentials, "credentials", ADA):
             with pytest.raises(ScopeError, match=r"takes a provider of the container, such as `container\.\w+`"):
@@ -221,7 +221,7 @@ async def test_a_type_is_no_key() -> None:
 
 
 async def test_injection_by_markers_says_what_to_write() -> None:
-    """`@inject` calls the provider by itself, even inside an open scope: the error says so, and what to write."""
+    """`@inject` cannot call a scoped provider, even inside an open scope, and the error says what to write instead."""
     container = Container()
     container.wire(modules=[__name__])
     try:
@@ -234,5 +234,5 @@ async def test_injection_by_markers_says_what_to_write() -> None:
 
 @inject
 def asks(credentials: Any = Provide[Container.credentials]) -> Any:
-    """Ask by a marker."""
+    """Return what a marker injects."""
     return credentials

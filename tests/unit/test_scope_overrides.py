@@ -1,4 +1,4 @@
-"""An override reaches the next scope, whatever it overrides, and never mixes inside one."""
+"""Overrides reach the next scope for every kind of provider, and are never mixed inside one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class FakeGmail(Gmail): ...
 
 
 async def agent_of(container: Container, person: Person = ADA) -> dict[str, Any]:
-    """Return what an agent of the next scope is made of, by then dead."""
+    """Return the parts of an agent of a new scope, which are dead by then."""
     async with Scope(person) as scope:
         agent = scope.get(container.agent)
         gmail, calendar = agent.toolkits
@@ -29,14 +29,14 @@ async def agent_of(container: Container, person: Person = ADA) -> dict[str, Any]
 
 @pytest.fixture
 async def container() -> Container:
-    """A container whose plans are compiled."""
+    """Return a container whose plans are compiled."""
     container = Container()
     await agent_of(container)
     return container
 
 
 async def test_override_of_a_singleton_reaches_the_next_scope(container: Container) -> None:
-    """A compiled plan asks a singleton every time, so its override by an object, a factory or a scoped counts."""
+    """A singleton's override by an object, a factory or a scoped provider reaches compiled plans."""
     for stand_in in (FakeDatabase(), providers.Factory(FakeDatabase), Scoped(FakeDatabase)):
         with container.database.override(stand_in):
             assert isinstance((await agent_of(container))["database"], FakeDatabase)
@@ -44,7 +44,7 @@ async def test_override_of_a_singleton_reaches_the_next_scope(container: Contain
 
 
 async def test_override_of_a_singleton_may_be_each_persons_own(container: Container) -> None:
-    """A scoped stand-in for a singleton is one in a scope and another in the next."""
+    """A scoped override of a singleton gives each scope one object of its own."""
 
     class Own(FakeDatabase):
         def __init__(self, person: Person) -> None:
@@ -61,7 +61,7 @@ async def test_override_of_a_singleton_may_be_each_persons_own(container: Contai
 
 
 async def test_override_by_another_scoped(container: Container) -> None:
-    """The stand-in is one object a scope, and all that depend on it get it."""
+    """A scoped override gives one object per scope, and all that depend on it get it."""
     with container.credentials.override(Scoped(FakeCredentials, container.person, container.database)):
         async with Scope(ADA) as scope:
             agent = scope.get(container.agent)
@@ -72,7 +72,7 @@ async def test_override_by_another_scoped(container: Container) -> None:
 
 
 async def test_override_by_an_object(container: Container) -> None:
-    """A fake is injected as it is, and is its maker's: it does not die with the scope."""
+    """A fake is injected as it is and does not die with the scope, because it belongs to whoever made it."""
     fake = FakeCredentials(BOB, FakeDatabase())
     for stand_in in (fake, providers.Object(fake)):
         with container.credentials.override(stand_in):
@@ -81,14 +81,14 @@ async def test_override_by_an_object(container: Container) -> None:
 
 
 async def test_override_of_a_seed(container: Container) -> None:
-    """A seed may be overridden too; the scope need not be given one then."""
+    """An overridden seed does not have to be given to the scope."""
     with container.person.override(BOB):
         async with Scope() as scope:
             assert scope.get(container.credentials).token == "token of bob"
 
 
 async def test_override_of_a_list(container: Container) -> None:
-    """A plan inlines a list, and still sees that it is overridden."""
+    """An override of a list is used, although plans inline lists."""
     toolkits: Any = list(container.agent.args)[1]
     with toolkits.override(providers.List(container.calendar)):
         async with Scope(ADA) as scope:
@@ -96,7 +96,7 @@ async def test_override_of_a_list(container: Container) -> None:
 
 
 async def test_override_deep_below_a_factory(container: Container) -> None:
-    """A factory that a plan calls is called live, with whatever has been put below it meanwhile."""
+    """An override below a factory is used, although the plan was compiled before."""
     part = providers.Factory(str, "part")
     whole: Scoped[list[str]] = Scoped(list, providers.List(providers.Factory("<{}>".format, part)))
     name = Scoped(lambda person: person.name, container.person)
@@ -119,7 +119,7 @@ REFUSED = [
 
 @pytest.mark.parametrize("stand_in", REFUSED)
 async def test_override_by_what_is_not_one_a_scope_is_refused(container: Container, stand_in: Any) -> None:
-    """A factory would make one for each consumer and a singleton one for all people; nothing changes then."""
+    """An override that does not give one object per scope is refused and changes nothing."""
     with pytest.raises(ScopeError, match=rf"Scoped\(Gmail\).*{type(stand_in).__name__}.*Override it with a Scoped"):
         container.gmail.override(stand_in)
     with pytest.raises(ScopeError):
@@ -131,7 +131,7 @@ async def test_override_by_what_is_not_one_a_scope_is_refused(container: Contain
 
 
 async def test_override_never_mixes_inside_an_open_scope(container: Container) -> None:
-    """What a scope has begun with stays: one version of each provider, singletons included, until it closes."""
+    """An open scope keeps one version of each provider, singletons included, until it closes."""
     fake = FakeDatabase()
     async with Scope(ADA) as scope:
         gmail = scope.get(container.gmail)
@@ -147,7 +147,7 @@ async def test_override_never_mixes_inside_an_open_scope(container: Container) -
 
 
 async def test_override_reaches_what_an_open_scope_has_not_built(container: Container) -> None:
-    """A provider that the scope has not met yet is resolved as it is then, and stays so after the override ends."""
+    """A provider that an open scope has not used yet is resolved with the override, and stays so after it ends."""
     async with Scope(ADA) as scope:
         scope.get(container.credentials)
         with container.gmail.override(Scoped(FakeGmail, container.credentials, database=container.database)):
@@ -158,31 +158,31 @@ async def test_override_reaches_what_an_open_scope_has_not_built(container: Cont
 
 
 def undo_by_reset_override(container: Container, stand_in: Any) -> None:
-    """Reset all."""
+    """Undo an override with `reset_override`."""
     container.gmail.override(stand_in)
     container.gmail.reset_override()
 
 
 def undo_by_reset_last(container: Container, stand_in: Any) -> None:
-    """Reset the last."""
+    """Undo an override with `reset_last_overriding`."""
     container.gmail.override(stand_in)
     container.gmail.reset_last_overriding()
 
 
 def undo_by_context(container: Container, stand_in: Any) -> None:
-    """Leave the block."""
+    """Undo an override by leaving its block."""
     with container.gmail.override(stand_in):
         pass
 
 
 def undo_override_providers(container: Container, stand_in: Any) -> None:
-    """Leave the block of the container."""
+    """Undo an override by leaving the block of `override_providers`."""
     with container.override_providers(gmail=stand_in):
         pass
 
 
 def undo_container_override(container: Container, stand_in: Any) -> None:
-    """Reset the container."""
+    """Undo an override of the whole container with `reset_override`."""
 
     class Fakes(DeclarativeContainer):
         gmail = stand_in
@@ -202,7 +202,7 @@ def undo_container_override(container: Container, stand_in: Any) -> None:
     ],
 )
 async def test_undoing_works(container: Container, undo: Callable[[Container, Any], None]) -> None:
-    """However an override is taken back, the next scope is as if there had been none."""
+    """After an override is undone in any way, the next scope is as if there had been none."""
     undo(container, Scoped(FakeGmail, container.credentials, database=container.database))
 
     assert type((await agent_of(container))["gmail"]).__qualname__ == "Gmail"
@@ -222,7 +222,7 @@ async def test_container_level_override_reaches_the_next_scope(container: Contai
 
 
 async def test_two_containers_do_not_share_overrides(container: Container) -> None:
-    """An override of one container's provider leaves the other container's alone."""
+    """An override in one container does not affect another container."""
     other = Container()
     with container.gmail.override(Scoped(FakeGmail, container.credentials, database=container.database)):
         async with Scope(ADA) as scope, Scope(BOB) as bobs:
@@ -233,14 +233,14 @@ async def test_two_containers_do_not_share_overrides(container: Container) -> No
 
 
 async def test_a_changed_declaration_reaches_the_next_scope(container: Container) -> None:
-    """`set_args` and its like are seen by compiled plans."""
+    """A change by `set_args` reaches compiled plans."""
     container.agent.set_args(container.person, providers.List(container.calendar))
     async with Scope(ADA) as scope:
         assert len(scope.get(container.agent).toolkits) == 1
 
 
 async def test_being_a_factory(container: Container) -> None:
-    """`related`, `traverse` and copies work as the library's own providers do."""
+    """`related`, `traverse` and copies work as they do for the library's own providers."""
     copy = Container()
 
     assert container.person in list(container.credentials.related)

@@ -1,4 +1,4 @@
-"""A scope fails closed: what it cannot promise, it refuses, and says what to do."""
+"""A scope fails closed: it refuses what it cannot guarantee, and says what to do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.unit.scope_graph import ADA, BOB, Container, Credentials, Database, P
 
 
 async def test_fail_closed_outside_a_scope() -> None:
-    """A scoped provider that is called, or depended on by what is called, names itself and the way."""
+    """Calling a scoped provider, or one that depends on it, raises an error that names it and what to write."""
     container = Container()
     calls: list[Any] = [container.credentials, container.person, providers.Factory(list, container.gmail)]
     for call in calls:
@@ -24,7 +24,7 @@ async def test_fail_closed_outside_a_scope() -> None:
 
 
 async def test_fail_closed_before_and_after_the_body() -> None:
-    """A scope gives nothing before it is entered and after it closed, cannot be entered again, starts no thread."""
+    """A scope gives objects and starts threads only while it is open, and cannot be entered again."""
     container = Container()
     scope = Scope(ADA)
     with pytest.raises(ScopeError, match="not entered yet"):
@@ -40,7 +40,7 @@ async def test_fail_closed_before_and_after_the_body() -> None:
 
 
 async def test_fail_closed_without_a_seed() -> None:
-    """A missing seed is named; a seed of a subclass is another seed."""
+    """A missing seed is named, and a seed of a subclass does not replace it."""
 
     class Robot(Person): ...
 
@@ -58,7 +58,7 @@ def test_fail_closed_with_two_seeds_of_one_type() -> None:
 
 
 async def test_fail_closed_on_arguments_at_the_call() -> None:
-    """One object a scope cannot have arguments that differ from call to call."""
+    """Arguments at a call are refused, because a scope has only one object of each provider."""
     container = Container()
     call = providers.Callable(lambda make: make(BOB), container.credentials.provider)
     with_arguments = providers.Callable(container.credentials, BOB)
@@ -70,11 +70,11 @@ async def test_fail_closed_on_arguments_at_the_call() -> None:
 
 
 async def coroutine() -> None:
-    """Stands for what has to be awaited."""
+    """Stand for a function that has to be awaited."""
 
 
 async def async_generator() -> AsyncIterator[None]:
-    """Stands for an asynchronous context."""
+    """Stand for an asynchronous context."""
     yield
 
 
@@ -84,14 +84,14 @@ class AsyncCall:
 
 @pytest.mark.parametrize("provides", [coroutine, async_generator, AsyncCall()])
 def test_fail_closed_on_an_async_provider(provides: Any) -> None:
-    """An asynchronous function is refused when the container is written, not when a request comes."""
+    """An asynchronous function is refused when the container is written, not when a request arrives."""
     with pytest.raises(ScopeError, match=r"Scoped\(.*await it before the scope opens"):
         Scoped(provides)
 
 
 @pytest.mark.parametrize("kind", [providers.Singleton, providers.ThreadSafeSingleton, providers.Factory])
 async def test_fail_closed_on_an_async_dependency(kind: type[Any]) -> None:
-    """A dependency that gives a future is named instead of being injected as one."""
+    """A dependency that gives a future is named instead of being injected as a future."""
     dependency = kind(coroutine)
     async with Scope(ADA) as scope:
         asked: list[Any] = [Scoped(list, dependency), Scoped(list, providers.List(dependency)), dependency]
@@ -102,14 +102,14 @@ async def test_fail_closed_on_an_async_dependency(kind: type[Any]) -> None:
 
 
 async def test_fail_closed_on_a_function_that_returns_an_awaitable() -> None:
-    """A plain function that hands out a coroutine is caught when it does."""
+    """A plain function that returns a coroutine is refused when it does so."""
     async with Scope() as scope:
         with pytest.raises(ScopeError, match="coroutine"):
             scope.get(Scoped(lambda make: make(), providers.Object(coroutine)))
 
 
 async def test_fail_closed_on_a_captive_dependency() -> None:
-    """A singleton that would hold what belongs to one person is refused, in a plan and without one."""
+    """A singleton that would hold one person's object is refused, in a compiled plan and without one."""
     container = Container()
     cache: Any = providers.Singleton(list, providers.List(container.credentials))
     captives: list[Any] = [cache, Scoped(list, cache), Scoped(list, cache, container.credentials.provided.token)]
@@ -132,7 +132,7 @@ async def test_fail_closed_on_a_cycle() -> None:
 
 @pytest.mark.parametrize("compiled", [True, False])
 async def test_fail_closed_on_a_constructor_that_asks_the_scope(compiled: bool) -> None:
-    """A constructor is given what it needs; it cannot fetch more, but a method can."""
+    """A constructor cannot ask its scope for more objects, but a method can."""
     container = Container()
 
     class Fetches:
@@ -155,7 +155,7 @@ async def test_fail_closed_on_a_constructor_that_asks_the_scope(compiled: bool) 
 
 
 async def test_not_closed_announces_itself() -> None:
-    """An open scope that is thrown away warns; one that was never entered, or is closed, does not."""
+    """An open scope that is discarded warns; one that was never entered, or has closed, does not."""
     del [Scope(ADA)][0]
     async with Scope(ADA):
         pass
@@ -166,7 +166,7 @@ async def test_not_closed_announces_itself() -> None:
 
 
 async def test_a_coroutine_that_is_thrown_away_finishes_what_it_can() -> None:
-    """Generators are finished, what would have to be awaited is announced, and the objects are dead."""
+    """In a discarded coroutine generators are finished, unawaited finalizers are reported, and the objects are dead."""
     container, log = Container(), Database()
     kept: list[Credentials] = []
 

@@ -1,4 +1,4 @@
-"""The threads of a scope: a few of its own, whatever the other ones do."""
+"""The threads of a scope: a few of its own, regardless of other scopes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.unit.scope_graph import ADA, BOB
 
 
 async def test_no_starving_while_another_scopes_calls_block() -> None:
-    """All messages that one person may have in work hold all the threads that they get; another one's call runs."""
+    """When one person's calls hold all the threads that they may use, another person's calls still run."""
     asyncio.get_running_loop().set_default_executor(open_threads(5))
     release, held = threading.Event(), list[str]()
 
@@ -45,7 +45,7 @@ async def test_no_starving_while_another_scopes_calls_block() -> None:
 
 
 async def test_a_cancelled_call_holds_its_thread_and_one_that_waits_never_begins() -> None:
-    """Room is made by the end of a thread, not by that of its caller; what waited for room is not begun."""
+    """A cancelled call keeps its thread until the thread ends, and a cancelled call that waits never begins."""
     release, held, begun = threading.Event(), list[str](), list[int]()
 
     def hold() -> None:
@@ -68,7 +68,7 @@ async def test_a_cancelled_call_holds_its_thread_and_one_that_waits_never_begins
 
 
 async def test_a_call_that_waits_for_room_is_not_begun_when_the_scope_has_closed() -> None:
-    """It is told so, and what the scope had is not used by it."""
+    """A call that still waits for a thread when its scope has closed gets an error and never begins."""
     release, held, begun = threading.Event(), list[str](), list[int]()
 
     def hold() -> None:
@@ -88,7 +88,7 @@ async def test_a_call_that_waits_for_room_is_not_begun_when_the_scope_has_closed
 
 
 async def test_a_constructor_that_waits_for_the_loop_ends_in_an_error() -> None:
-    """In a thread, it waits for a task on the loop, which asks the same scope: both are named, and nothing hangs."""
+    """If a constructor in a thread waits for the loop, which asks the same scope, the loop's error names both."""
     loop, begun, refused = asyncio.get_running_loop(), threading.Event(), asyncio.Event()
 
     async def asked() -> str:
@@ -114,7 +114,7 @@ async def test_a_constructor_that_waits_for_the_loop_ends_in_an_error() -> None:
 
 
 async def test_a_constructor_that_waits_for_a_thread_ends_in_an_error() -> None:
-    """On the loop, it waits for a thread that asks the same scope: the thread is refused, and the loop goes on."""
+    """If a constructor on the loop waits for a thread that asks the same scope, the thread gets an error."""
 
     class Other: ...
 
@@ -130,7 +130,7 @@ async def test_a_constructor_that_waits_for_a_thread_ends_in_an_error() -> None:
 
 
 async def test_a_server_has_threads_for_all_messages_in_work(tmp_path: Path) -> None:
-    """As many as may be in work, each with its own; so many calls run at once."""
+    """A server has enough threads to run all calls of all messages in progress at the same time."""
     settings = settings_in(tmp_path)
     most = settings.delivery.concurrency * THREADS_OF_A_SCOPE
     together = threading.Barrier(most, timeout=60)

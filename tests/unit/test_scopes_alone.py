@@ -1,4 +1,4 @@
-"""`containers/scopes` and `containers/proof`, copied into another project under another name, work there."""
+"""`containers/scopes` and `containers/proof` work when they are copied into another project under another name."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ for container in (Captive(), Broken()):
 
 @pytest.mark.system
 def test_the_scopes_and_the_proof_run_from_a_copy_alone(tmp_path: Path) -> None:
-    """In a virtual environment with dependency-injector only: the page's example, and a captive that is refused."""
+    """With only dependency-injector installed, the page's example runs and a captive is refused."""
     venv.create(tmp_path / "venv", with_pip=False, symlinks=True)
     (packages,) = (tmp_path / "venv" / "lib").glob("python3*/site-packages")
     (packages / "dependency_injector").symlink_to(Path(dependency_injector.__file__).parent)

@@ -1,4 +1,4 @@
-"""The sender: everybody is told, in order, and as seldom twice as can be."""
+"""The sender: every reply is delivered, in order, and duplicates are rare."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from tests.fakes.sandbox import Clock
 
 @pytest.fixture
 def servers(database: Database, key_ring: KeyRing) -> tuple[CoreServer, CoreServer]:
-    """Two processes on one database, with one channel."""
+    """Return two processes that share a database and a channel."""
     clock = Clock()
     here = CoreServer(database, key_ring, clock=clock)
     return here, CoreServer(database, key_ring, clock=clock, channel=here.channel)
 
 
 async def _answered(server: CoreServer, person: Principal, conversation: str = "c") -> StoredMessage:
-    """A message that was answered, and whose sender is not told yet."""
+    """Return a message that was answered, and whose reply has not been sent yet."""
     message = await server.say(person, "/letters_clock", conversation)
     begun = await server.inbox.begin_next(ConversationKey.of(message))
     assert begun is not None
@@ -45,7 +45,7 @@ async def _answered(server: CoreServer, person: Principal, conversation: str = "
 async def test_what_a_dead_process_owed_is_sent_by_another_and_marked(
     servers: tuple[CoreServer, CoreServer], ada: Principal, grace: Principal
 ) -> None:
-    """Nobody else sends it while its process may live; then it is sent with the hint that it may have arrived."""
+    """Another process sends a reply only after the lease of the first, marked as possibly delivered already."""
     here, there = servers
     lost = await _answered(here, ada)
     await _answered(there, grace, "g")
@@ -63,7 +63,7 @@ async def test_what_a_dead_process_owed_is_sent_by_another_and_marked(
 async def test_replies_go_out_in_order_though_two_processes_owe_them(
     servers: tuple[CoreServer, CoreServer], ada: Principal
 ) -> None:
-    """A later reply waits for an earlier one that another process has in hand."""
+    """A later reply waits for an earlier one that another process has to send."""
     here, there = servers
     first, second = await _answered(here, ada), await _answered(there, ada)
     key = ConversationKey.of(first)
@@ -80,7 +80,7 @@ async def test_replies_go_out_in_order_though_two_processes_owe_them(
 async def test_a_reply_that_is_refused_lets_later_ones_pass_and_is_given_up(
     servers: tuple[CoreServer, CoreServer], ada: Principal
 ) -> None:
-    """A channel that never takes one reply keeps no other one back; after its tries it is given up."""
+    """A reply that the channel refuses does not delay later ones, and is given up after its attempts."""
     server, _ = servers
     server.channel.failures += [UnavailableError("no")]
     first, second = await _answered(server, ada), await _answered(server, ada)
@@ -99,7 +99,7 @@ async def test_a_reply_that_is_refused_lets_later_ones_pass_and_is_given_up(
 async def test_a_reply_whose_end_was_not_stored_is_sent_with_the_hint(
     servers: tuple[CoreServer, CoreServer], ada: Principal, grace: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The database was away after the channel took it: the same process tries again, and says that it may be there."""
+    """If a delivery cannot be stored, the same process sends the reply again, marked as possibly delivered already."""
     server, _ = servers
     messages = [await _answered(server, ada), await _answered(server, grace, "g")]
     with monkeypatch.context() as patch:
@@ -116,7 +116,7 @@ async def test_a_reply_whose_end_was_not_stored_is_sent_with_the_hint(
 
 
 async def test_what_was_overtaken_by_events_is_not_told(servers: tuple[CoreServer, CoreServer], ada: Principal) -> None:
-    """Who was to be asked for a word and has given it meanwhile is not asked."""
+    """A question for approval is not sent if the person has already decided."""
     server, _ = servers
     message = await server.say(ada, "/letters_shout text=hey")
     begun = await server.inbox.begin_next(ConversationKey.of(message))
@@ -134,7 +134,7 @@ async def test_what_was_overtaken_by_events_is_not_told(servers: tuple[CoreServe
 async def test_what_may_have_arrived_is_looked_up_after_a_lease(
     servers: tuple[CoreServer, CoreServer], ada: Principal, grace: Principal
 ) -> None:
-    """A channel that said no is asked again soon; one that gave no answer, when what it took must show there."""
+    """A refused reply is retried soon; one without a clear answer only after a lease, when it would be visible."""
     server, _ = servers
     refused, unclear = await _answered(server, ada), await _answered(server, grace, "g")
     for message, failure in ((refused, UnavailableError("no")), (unclear, UnclearError("no answer"))):
@@ -153,7 +153,7 @@ async def test_what_may_have_arrived_is_looked_up_after_a_lease(
 async def test_a_reply_that_waited_for_its_turn_is_held_on_to(
     servers: tuple[CoreServer, CoreServer], ada: Principal, grace: Principal
 ) -> None:
-    """Nobody else may send it while its try goes on, though it was owed long before."""
+    """No other process sends a reply while an attempt is in progress, even if the reply was owed long before."""
     here, there = servers
     messages = [await _answered(here, ada), await _answered(here, grace, "g")]
     here.clock.now += 20
@@ -173,7 +173,7 @@ async def test_a_reply_that_waited_for_its_turn_is_held_on_to(
 async def test_a_reply_that_was_overtaken_is_not_sent(
     servers: tuple[CoreServer, CoreServer], ada: Principal, grace: Principal
 ) -> None:
-    """A process that stood still between its look and the try finds that the reply is another's by now."""
+    """A process that stalls before an attempt does not send a reply that another process has sent meanwhile."""
     here, there = servers
     messages = [await _answered(here, ada), await _answered(here, grace, "g")]
     waiting = here.outbox.waiting
@@ -196,7 +196,7 @@ async def test_a_reply_that_was_overtaken_is_not_sent(
 
 @dataclass
 class _Beside(RecordingChannel):
-    """Another process's way to the same platform; it may leave open whether what it was given was taken."""
+    """Another process's channel to the same platform, which may leave unclear whether a reply arrived."""
 
     unclear: bool = False
     taken: list[Principal] = field(default_factory=list)
@@ -214,7 +214,7 @@ class _Beside(RecordingChannel):
 async def test_who_was_overtaken_as_it_sent_has_one_copy_kept(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal, monkeypatch: Any, unclear: bool
 ) -> None:
-    """A process that stood still in the very step that sends, sends what another one has sent meanwhile."""
+    """If a process stalls while sending and another one sends the same reply, one copy is kept."""
     monkeypatch.setattr("app.delivery.replies.sender._TO_ARRIVE", 0.001)
     there = CoreServer(database, key_ring)
     beside = _Beside(there.channel.sent, unclear=unclear)
@@ -235,10 +235,10 @@ async def test_who_was_overtaken_as_it_sent_has_one_copy_kept(
 
 @dataclass
 class _Away(RecordingChannel):
-    """A channel that some people cannot be reached by for now.
+    """A channel on which some people are unavailable for now.
 
     Attributes:
-        away: Who.
+        away: The people who are unavailable.
     """
 
     away: set[Principal] = field(default_factory=set)
@@ -255,7 +255,7 @@ class _Away(RecordingChannel):
 async def test_an_outage_of_hours_loses_nothing(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal, hours: int, told_at_last: bool
 ) -> None:
-    """One person's channel is away, the other one is told meanwhile; after a day it is given up, and can be retried."""
+    """A reply to an unavailable person is given up after a day and can be retried; another person's are delivered."""
     channel = _Away(away={ada})
     server = CoreServer(database, key_ring, channel=channel, reply_seconds=86_400)
     message = await _answered(server, ada)
@@ -283,7 +283,7 @@ async def test_an_outage_of_hours_loses_nothing(
 
 
 async def test_a_channel_that_hangs_holds_up_no_other(database: Database, key_ring: KeyRing, ada: Principal) -> None:
-    """However many replies hang on their way to one platform, those to another one go out."""
+    """Replies that hang on one platform do not delay those to another, however many there are."""
     server, slack = CoreServer(database, key_ring), RecordingChannel()
     server.channel.gate.clear()
     channels = {"http": server.channel, "slack": slack}
@@ -302,7 +302,7 @@ async def test_a_channel_that_hangs_holds_up_no_other(database: Database, key_ri
 async def test_a_refusal_for_good_is_not_tried_again(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The reply is given up at once; the platform's word is in the log and in `deliveries`; another person is told."""
+    """A permanent refusal is not retried; its reason is logged and in `deliveries`, and another person is answered."""
     server = CoreServer(database, key_ring, reply_seconds=86_400)
     server.channel.failures.append(UndeliverableError("Slack refused it: is_archived", reason="is_archived"))
     refused = await _answered(server, ada)
@@ -321,7 +321,7 @@ async def test_a_refusal_for_good_is_not_tried_again(
 async def test_a_platform_that_asks_to_wait_is_left_alone_so_long(
     servers: tuple[CoreServer, CoreServer], ada: Principal, grace: Principal
 ) -> None:
-    """`Retry-After` counts where it is longer than the backoff, for the person that it was said of."""
+    """`Retry-After` counts if it is longer than the backoff, and only for the person whose reply it was about."""
     server, _ = servers
     server.channel.failures.append(UnavailableError("busy", reason="ratelimited", retry_after=90))
     messages = [await _answered(server, ada), await _answered(server, grace, "g")]
@@ -342,7 +342,7 @@ class _Slow(RecordingChannel):
     """A channel on which sending to some people takes until the gate opens.
 
     Attributes:
-        slow: Who.
+        slow: The people for whom sending is slow.
     """
 
     slow: set[Principal] = field(default_factory=set)
@@ -359,7 +359,7 @@ class _Slow(RecordingChannel):
 async def test_in_a_shared_thread_nobody_waits_for_somebody_elses_reply(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """While a reply to one person hangs, somebody else's of the same thread goes out; one's own keep their order."""
+    """A hanging reply to one person does not delay another's in the same thread; each person's stay in order."""
     channel = _Slow(slow={ada})
     server = CoreServer(database, key_ring, channel=channel)
     first, second, hers = [await _answered(server, person) for person in (ada, ada, grace)]

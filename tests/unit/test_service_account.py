@@ -1,4 +1,4 @@
-"""A service account's key, what it signs, and Google's refusals in words that say what to do."""
+"""A service account's key, its assertions, and Google's refusals in words that say what to do."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REGISTERED = Registered.delegated("acme.example", [READ])
 
 
 class Google:
-    """A token endpoint; `forms` is what was posted to it."""
+    """A token endpoint; `forms` records what was posted to it."""
 
     def __init__(self, status: int = 200, answer: dict[str, Any] | bytes | None = None) -> None:
         self.status = status
@@ -40,7 +40,7 @@ class Google:
         return httpx2.Response(self.status, content=body)
 
     def account(self, now: Clock | None = None) -> ServiceAccount:
-        """A service account that asks here."""
+        """Return a service account that uses this endpoint."""
         http = httpx2.AsyncClient(transport=httpx2.MockTransport(self))
         return ServiceAccount(
             json.loads(REGISTERED.key()),
@@ -51,7 +51,7 @@ class Google:
 
 
 async def test_the_assertion_says_who_acts_as_whom_for_what() -> None:
-    """It is signed with the key, for the settings' endpoint and not the key's, and short-lived; two people, two."""
+    """Each person's assertion is signed with the key, for the endpoint in the settings, and expires soon."""
     google, clock = Google(), Clock()
     account = google.account(clock)
     await asyncio.gather(account.token_for("ada@acme.example", READING), account.token_for("g@acme.example", READING))
@@ -68,7 +68,7 @@ async def test_the_assertion_says_who_acts_as_whom_for_what() -> None:
 
 
 async def test_an_answer_without_scope_grants_what_was_asked() -> None:
-    """RFC 6749 section 5.1 lets `scope` out when it is the same; the end is counted from before the call."""
+    """An answer without `scope` grants what was asked for (RFC 6749 section 5.1); its expiry counts from the call."""
     tokens = await Google().account(Clock()).token_for("ada@acme.example", READING)
 
     assert (tokens.granted_scopes, tokens.expires_at) == (READING, Clock()() + 3600)
@@ -83,7 +83,7 @@ async def test_an_answer_without_scope_grants_what_was_asked() -> None:
     (401, "invalid_client", "the key was deleted"),
 ])  # fmt: skip
 async def test_a_refusal_names_what_an_administrator_does(status: int, error: str, words: str) -> None:
-    """No consent can help, so the words are for the administrator; they carry no assertion and no answer's text."""
+    """A refusal says what an administrator has to do, and contains neither the assertion nor Google's own text."""
     google = Google(status, {"error": error, "error_description": "text-of-an-answer"})
     with pytest.raises(AccessRefusedError, match=words) as refused:
         await google.account().token_for("ada@acme.example", READING)
@@ -96,7 +96,7 @@ async def test_a_refusal_names_what_an_administrator_does(status: int, error: st
 
 @pytest.mark.parametrize(("status", "answer"), [(503, b"busy"), (500, {"error": "internal_failure"}), (200, b"<html>")])
 async def test_trouble_at_google_is_no_refusal(status: int, answer: dict[str, Any] | bytes) -> None:
-    """It may pass, so nobody is sent to an administrator."""
+    """A fault of Google that may pass is not reported as a refusal for an administrator."""
     with pytest.raises(GoogleError):
         await Google(status, answer).account().token_for("ada@acme.example", frozenset({SEND}))
 
@@ -106,7 +106,7 @@ async def test_trouble_at_google_is_no_refusal(status: int, answer: dict[str, An
     {"private_key": "-----BEGIN PRIVATE KEY-----\nc2VjcmV0LW1hdGVyaWFs\n-----END PRIVATE KEY-----\n"},
 ])  # fmt: skip
 def test_a_key_that_is_none_stops_the_start(change: dict[str, Any]) -> None:
-    """The error names the place in the settings and quotes nothing of the key."""
+    """An unusable key stops the start with its place in the settings, without quoting it."""
     info = {**json.loads(REGISTERED.key()), **change}
     with pytest.raises(SettingsError, match=r"google\.workspace\.key") as refused:
         open_service_account(
@@ -122,7 +122,7 @@ def test_a_key_that_is_none_stops_the_start(change: dict[str, Any]) -> None:
 
 
 def test_a_key_is_read_from_its_file(tmp_path: Path) -> None:
-    """The same key from a file; a missing file, and one that is no JSON, are told by name."""
+    """A key can be read from a file; a missing file, or one that is not JSON, is reported without its contents."""
     file, broken = tmp_path / "key.json", tmp_path / "broken.json"
     file.write_text(REGISTERED.key())
     broken.write_text("not json, but secret-material")
@@ -141,7 +141,7 @@ def test_a_key_is_read_from_its_file(tmp_path: Path) -> None:
 
 
 def test_no_repr_shows_the_key() -> None:
-    """Neither ours nor the sandbox's."""
+    """Neither the service account's repr nor the sandbox's shows the key."""
     shown = repr((Google().account(), REGISTERED, SecretStr(REGISTERED.key())))
 
     assert REGISTERED.email in shown

@@ -1,4 +1,4 @@
-"""config.yaml: what it may say, and how a mistake in it is told."""
+"""config.yaml: what it may contain, and how mistakes in it are reported."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ agents: {assistant: {}}
 default_agent: assistant
 interfaces: {http: {}}
 """
-LINE = SMALLEST.count("\n") + 1  # of what a test appends
+LINE = SMALLEST.count("\n") + 1  # the first line that a test appends
 CANARY = "CANARY-7f3a"
 KEY = base64.b64encode(bytes(range(32))).decode()
 
@@ -34,7 +34,7 @@ Load = Callable[..., Settings]
 
 @pytest.fixture
 def load(tmp_path: Path) -> Load:
-    """Loads a text as a configuration file."""
+    """Return a function that loads a text as a configuration file."""
 
     def load(text: str, environ: Mapping[str, str] | None = None) -> Settings:
         path = tmp_path / "config.yaml"
@@ -46,7 +46,7 @@ def load(tmp_path: Path) -> Load:
 
 @pytest.fixture
 def faults(load: Load, tmp_path: Path) -> Callable[..., str]:
-    """The faults of a text, the file's name cut off."""
+    """Return a function that returns the faults of a text, without the file's name."""
 
     def faults(text: str, environ: Mapping[str, str] | None = None) -> str:
         with pytest.raises(SettingsError) as caught:
@@ -131,7 +131,7 @@ def test_a_fault_is_told_with_its_line_its_path_and_what_to_do(
 
 
 def test_the_line_is_that_of_the_key(faults: Callable[..., str]) -> None:
-    """Several faults are told together, each with the line its key stands on."""
+    """Several faults are reported together, each with the line of its key."""
     told = faults(SMALLEST + "server:\n  # a comment\n  prot: 1\n\ndelivery:\n  attempts:\n    0\n")
 
     assert told.splitlines() == [
@@ -141,7 +141,7 @@ def test_the_line_is_that_of_the_key(faults: Callable[..., str]) -> None:
 
 
 def test_a_missing_key_is_told_at_the_nearest_line(faults: Callable[..., str]) -> None:
-    """A required key that is not there is told with the line of what it belongs under."""
+    """A missing required key is reported with the line of the section that it belongs to."""
     told = faults(SMALLEST.replace("{http: {}}", "{slack: {bot_token: xoxb-t}}"))
 
     assert told.startswith("4: interfaces.slack.signing_secret: this key is required")
@@ -159,7 +159,7 @@ def test_a_missing_key_is_told_at_the_nearest_line(faults: Callable[..., str]) -
     ],
 )
 def test_a_key_ring_has_one_source(faults: Callable[..., str], key_ring: str, fault: str) -> None:
-    """The keys stand in the settings or in a file, never in both or neither."""
+    """The keys come from the settings or from a file, never from both or neither."""
     assert faults(SMALLEST.replace("{file: var/keys.yaml}", key_ring)) == fault
 
 
@@ -167,7 +167,7 @@ SLACK = "{slack: {signing_secret: s, bot_token: xoxb-b%s}}"
 
 
 def test_a_login_at_slack_needs_slacks_client(load: Load) -> None:
-    """`channel_login` without the app's client stops the start; with it a bot token may stand beside."""
+    """`channel_login` without the app's client stops the start; with a client, a bot token may be given too."""
     bare, whole = (
         SMALLEST.replace("{http: {}}", SLACK % client) for client in ("", ", client_id: '1.2', client_secret: x")
     )
@@ -182,7 +182,7 @@ def test_a_login_at_slack_needs_slacks_client(load: Load) -> None:
     "linking: email_match", "mode: workspace, workspace: {key: k, domains: [a.example]}",
 ])  # fmt: skip
 def test_whose_word_opens_an_account_is_named(load: Load, faults: Callable[..., str], google: str) -> None:
-    """Where an address does, an app that anybody can install names its workspaces; with a bot token there is one."""
+    """If an address opens an account, a Slack app for many workspaces must list them, but one with a bot token not."""
     settings = "\n".join([SMALLEST, f"google: {{{google}}}"])
     many, named, one = (
         settings.replace("{http: {}}", f"{{slack: {{signing_secret: s, {keys}}}}}")
@@ -202,14 +202,14 @@ def test_whose_word_opens_an_account_is_named(load: Load, faults: Callable[..., 
 
 @pytest.mark.parametrize("place", ["''", "t0one", "C0ONE", "T0-1", "' T0ONE'", '"T0ONE\\n"'])
 def test_a_place_that_may_install_is_an_id(faults: Callable[..., str], place: str) -> None:
-    """A name, or an id of another kind, would never be met: it stops the start."""
+    """A workspace's name, or an id of another kind, stops the start because it would never match."""
     text = SMALLEST.replace("{http: {}}", SLACK % f", workspaces: [{place}]")
 
     assert "interfaces.slack.workspaces.0: " in faults(text)
 
 
 def test_an_agent_that_is_named_must_exist(faults: Callable[..., str]) -> None:
-    """Names of agents are checked where they stand, and those that exist are listed."""
+    """A name of an unknown agent is reported on its own line, with the agents that exist."""
     told = faults(SMALLEST.replace("t: assistant", "t: clerk").replace("{http: {}}", "{http: {agent: sleuth}}"))
 
     assert told.splitlines() == [
@@ -220,12 +220,12 @@ def test_an_agent_that_is_named_must_exist(faults: Callable[..., str]) -> None:
 
 @pytest.mark.parametrize("text", ["", "# only ${A_COMMENT}\n", "- a list\n", "a text\n", "{}\n..."])
 def test_a_file_without_keys_is_refused(faults: Callable[..., str], text: str) -> None:
-    """An empty file, a list and a text are no configuration."""
+    """An empty file, a list or a text is refused as a configuration."""
     assert "keys with values are needed here" in faults(text) or "this key is required" in faults(text)
 
 
 def test_an_absent_file_and_one_in_another_encoding_are_refused(tmp_path: Path) -> None:
-    """A file that cannot be read is refused with what to do, its bytes not shown."""
+    """A file that cannot be read is refused with what to do, without showing its bytes."""
     (tmp_path / "latin.yaml").write_bytes(b"key: CANARY\xe9\n")
 
     with pytest.raises(SettingsError, match="name another file"):
@@ -236,7 +236,7 @@ def test_an_absent_file_and_one_in_another_encoding_are_refused(tmp_path: Path) 
 
 
 def test_an_alias_bomb_is_refused_before_it_is_built(faults: Callable[..., str]) -> None:
-    """Aliases that stand for 10**30 values cost nothing, nor does nesting that no stack holds."""
+    """Aliases that expand to 10**30 values, and nesting too deep for any stack, are refused before they are built."""
     bomb = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{f'*a{n - 1},' * 10}]\n" for n in range(1, 31))
 
     assert faults(bomb) == "2: the file: aliases are not used; write the value out"
@@ -269,12 +269,12 @@ def test_a_variable_is_one_text_whatever_it_holds(load: Load, value: str) -> Non
     ],
 )
 def test_a_text_is_what_was_written(load: Load, written: str, read: str) -> None:
-    """Only ``${NAME}`` and ``$${`` mean something else; YAML makes no number, switch or date of a text."""
+    """Only ``${NAME}`` and ``$${`` are special; YAML does not turn a text into a number, switch or date."""
     assert load(SMALLEST + f"google:\n  client_id: {written}\n", {"A": "a"}).google.client_id == read
 
 
 def test_numbers_come_from_variables_too(load: Load) -> None:
-    """A number that is given through the environment is the same number."""
+    """A number can be given through an environment variable."""
     settings = load(
         SMALLEST + "server: {port: '${PORT}'}\nconsent: {link_seconds: '${S}'}\n", {"PORT": "0", "S": "1.5"}
     )
@@ -295,7 +295,7 @@ def test_numbers_come_from_variables_too(load: Load) -> None:
     ],
 )
 def test_a_variable_that_gives_nothing_is_refused(faults: Callable[..., str], value: str, fault: str) -> None:
-    """An unset or empty variable, and a name that is none, stop the start."""
+    """An unset or empty variable, or an invalid name of one, stops the start."""
     told = faults(SMALLEST + f"google: {{client_secret: '{value}'}}\n", {"A": "a", "EMPTY": "", "BLANK": " \n"})
 
     assert told == f"{LINE}: google.client_secret: {fault}"
@@ -328,7 +328,7 @@ def test_a_comment_needs_no_variable(load: Load) -> None:
     ],
 )
 def test_no_error_quotes_a_value(load: Load, addition: str) -> None:
-    """Whatever is wrong, no error and nothing it was raised from holds what the file says."""
+    """Neither an error nor anything in its chain of causes quotes the file's values."""
     with pytest.raises(SettingsError) as caught:
         load(SMALLEST + addition + "\n")
 
@@ -346,7 +346,7 @@ def test_no_error_quotes_a_value(load: Load, addition: str) -> None:
     ],
 )
 def test_no_error_quotes_a_variable(load: Load, addition: str) -> None:
-    """A secret that was put under the wrong key does not end up in the log."""
+    """A secret under the wrong key is not quoted by the error."""
     with pytest.raises(SettingsError) as caught:
         load(SMALLEST + addition + "\n", {"SECRET": CANARY})
 
@@ -354,7 +354,7 @@ def test_no_error_quotes_a_variable(load: Load, addition: str) -> None:
 
 
 def test_a_key_and_its_id_the_wrong_way_round_are_not_shown(faults: Callable[..., str]) -> None:
-    """A key that stands where its id belongs is told by its line only."""
+    """A key that was swapped with its id is reported by its line only."""
     told = faults(SMALLEST.replace("{file: var/keys.yaml}", f"\n  keys:\n    k1: a\n    {CANARY}: k2"))
 
     assert told.startswith("4: key_ring.keys")
@@ -370,7 +370,7 @@ def test_a_key_and_its_id_the_wrong_way_round_are_not_shown(faults: Callable[...
     ],
 )
 def test_a_secret_that_stands_for_a_name_is_not_shown(faults: Callable[..., str], name: str, wrong: str) -> None:
-    """Not even the name of an agent or a model that there is none of is repeated."""
+    """The unknown name of an agent or a model is not repeated, because it may be a secret."""
     assert "canary" not in faults(SMALLEST.replace(name, wrong), {"S": "canary"})
 
 
@@ -394,12 +394,12 @@ def test_settings_show_no_secret(load: Load) -> None:
     ["signing_secret: '', bot_token: xoxb-t", "signing_secret: s, bot_token: ''", "signing_secret: s, bot_token:"],
 )
 def test_an_empty_secret_is_refused(faults: Callable[..., str], secret: str) -> None:
-    """A secret that anybody could guess, the empty one, never gets through."""
+    """An empty secret is refused, because anybody could guess it."""
     assert faults(SMALLEST.replace("{http: {}}", f"{{slack: {{{secret}}}}}")).startswith("4: interfaces.slack.")
 
 
 def test_settings_made_in_code_are_checked_and_show_nothing() -> None:
-    """A ValidationError of pydantic's own quotes no value either."""
+    """The ValidationError for settings made in code quotes no value either."""
     with pytest.raises(ValidationError) as caught:
         Settings(
             key_ring=KeyRingSettings(file=Path("keys.yaml")),
@@ -412,7 +412,7 @@ def test_settings_made_in_code_are_checked_and_show_nothing() -> None:
 
 
 def test_settings_do_not_change_and_share_nothing(load: Load) -> None:
-    """Neither a value nor an entry of a mapping can be set, the defaults included."""
+    """Neither a value nor an entry of a mapping can be set, and two loads share no mapping."""
     one, other = load(SMALLEST), load(SMALLEST)
 
     with pytest.raises(ValidationError, match="frozen"):
@@ -437,14 +437,14 @@ _SLACK = "interfaces: {slack: {signing_secret: s, "
     ],
 )
 def test_slack_is_for_one_workspace_or_for_many(faults: Callable[..., str], keys: str, fault: str) -> None:
-    """A bot token or a whole client is needed, and the place is told."""
+    """Slack needs a bot token or a complete client, and the error names the section."""
     text = SMALLEST.replace("interfaces: {http: {}}", f"{_SLACK}{keys}}}}}")
 
     assert f"interfaces.slack: {fault}" in faults(text)
 
 
 def test_slack_is_not_for_one_workspace_and_for_many(faults: Callable[..., str]) -> None:
-    """Without `channel_login` a bot token and a client exclude each other."""
+    """Without `channel_login`, a bot token and a client exclude each other."""
     text = SMALLEST.replace(
         "interfaces: {http: {}}", f"{_SLACK}bot_token: xoxb-t, client_id: '1.2', client_secret: s}}}}"
     )
@@ -454,7 +454,7 @@ def test_slack_is_not_for_one_workspace_and_for_many(faults: Callable[..., str])
 
 @pytest.mark.parametrize("keys", ["bot_token: xoxb-t", "client_id: '1.2', client_secret: s"])
 def test_slack_takes_a_bot_token_or_a_client(load: Load, keys: str) -> None:
-    """Each of the two ways is enough by itself."""
+    """A bot token alone is enough, and so is a client alone."""
     settings = load(SMALLEST.replace("interfaces: {http: {}}", f"{_SLACK}{keys}}}}}"))
 
     assert settings.interfaces.slack is not None

@@ -1,4 +1,4 @@
-"""The documentation's site: every page has its place, every link its target, and every public name its entry."""
+"""The documentation's site: every page has a place, every link a target, and every public name an entry."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import deputy.testing
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-MADE = {"changelog.md"}  # pages that `make site` takes from elsewhere
+MADE = {"changelog.md"}  # pages that `make site` copies from elsewhere
 CODE = re.compile(r"^( *)```.*?^\1```", re.MULTILINE | re.DOTALL)
 
 
 def places(nav: object) -> Iterator[str]:
-    """Return the pages of a navigation tree."""
+    """Yield the pages of a navigation tree."""
     if isinstance(nav, str):
         yield nav
     elif isinstance(nav, dict):
@@ -30,13 +30,13 @@ def places(nav: object) -> Iterator[str]:
 
 
 def anchors(page: Path) -> set[str]:
-    """Return the anchors of a page's headings, as GitHub and the site make them."""
+    """Return the anchors of a page's headings, as GitHub and the site build them."""
     headings = re.findall(r"^#+ (.+)$", CODE.sub("", page.read_text()), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_the_navigation_lists_pages_that_exist() -> None:
-    """It lists no page twice and none that does not exist; `make site` adds those that nobody has listed."""
+    """The navigation lists no page twice and none that does not exist; `make site` adds pages that are not listed."""
     listed = list(places(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]))
     pages = {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")}
 

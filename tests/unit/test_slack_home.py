@@ -1,4 +1,4 @@
-"""The App Home of two people: each sees where they are connected, and can connect and disconnect there."""
+"""The App Home of two people: each sees their connected accounts, and can connect and disconnect there."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ HUB = "github"
 
 
 def providers(**titles: str) -> Providers:
-    """Providers with these titles, by name."""
+    """Return providers with these titles, by name."""
     return Providers({name: cast(Provider, RemovedProvider(title)) for name, title in titles.items()})
 
 
 def account(email: str, provider: str = GOOGLE, alias: str = "main") -> Account:
-    """A connected account."""
+    """Return a connected account."""
     return Account(f"{provider}{email}", alias, email, frozenset(), is_default=True, provider=provider)
 
 
 def seen(*arguments: Any) -> tuple[str, dict[str, str]]:
-    """What a person reads, and the command of each button; Slack accepts it."""
+    """Return the text that a person reads and the command of each button, after checking that Slack accepts them."""
     blocks = check_blocks(home_of(*arguments), "home")
     return shown_text(blocks), {button["text"]["text"]: button["value"] for button in buttons_in(blocks)}
 
 
 def test_each_account_is_shown_at_its_provider() -> None:
-    """Ada has one at each, Grace at one; what one of them connected is not offered to the other."""
+    """Each person sees their own accounts at both providers, with the buttons that fit them."""
     both = providers(google="Google", github="GitHub")
     mine = seen("U0ADA", [account("ada@a.example"), account("ada-l", HUB)], both)
     hers = seen("U0GRACE", [account("grace-h", HUB)], both)
@@ -46,7 +46,7 @@ def test_each_account_is_shown_at_its_provider() -> None:
 
 
 def test_with_google_alone_no_button_is_longer_than_it_needs() -> None:
-    """Nobody who knows one provider has to read its name twice."""
+    """With Google as the only provider, the button for another account does not repeat its name."""
     google = providers(google="Google")
 
     assert [*seen("U0ADA", [account("ada@a.example")], google)[1]] == ["Connect another account", "Disconnect Google"]
@@ -54,7 +54,7 @@ def test_with_google_alone_no_button_is_longer_than_it_needs() -> None:
 
 
 def test_an_account_of_a_provider_that_is_gone_is_still_shown() -> None:
-    """Under the name that the settings had; there is nothing to press for it."""
+    """An account of a removed provider is shown under the provider's old name, without a button."""
     text, buttons = seen("U0ADA", [account("ada-l", "oldhub")], providers(google="Google"))
 
     assert "oldhub: ada-l" in text

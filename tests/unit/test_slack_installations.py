@@ -1,4 +1,4 @@
-"""Slack installations at rest, and how a browser comes to one."""
+"""Slack installations at rest, and how a browser installs the app."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ REDIRECT = "http://127.0.0.1:9/slack/oauth/callback"
 
 @pytest.fixture
 def clock() -> Clock:
-    """A clock that the test moves."""
+    """Return a clock that the test moves."""
     return Clock()
 
 
 @pytest.fixture
 def installations(database: Database, key_ring: KeyRing, clock: Clock) -> Installations:
-    """Installations on that clock."""
+    """Return installations on that clock."""
     return Installations(database, key_ring, now=clock)
 
 
@@ -48,7 +48,7 @@ async def save(installations: Installations, workspace: str, token: str, organis
 async def test_each_workspace_has_its_own_token_sealed(
     installations: Installations, database: Database, tmp_path: Path
 ) -> None:
-    """A token is found by exactly its own workspace, is replaced by a new installation, and is nowhere in the clear."""
+    """A token is found only by its own workspace, is replaced by a new installation, and is stored sealed."""
     for workspace, token in (("T1", "xoxb-first"), ("T2", "xoxb-second"), ("T1", "xoxb-third")):
         await save(installations, workspace, token)
 
@@ -59,7 +59,7 @@ async def test_each_workspace_has_its_own_token_sealed(
 
 
 async def test_a_token_is_bound_to_its_row_and_its_workspace(installations: Installations, database: Database) -> None:
-    """A row that is given another workspace, or another row's token, opens for nobody."""
+    """A token does not open after its row was given another workspace or another row's token."""
     await save(installations, "T1", "xoxb-first")
     await save(installations, "T2", "xoxb-second")
     async with database.writing() as connection:
@@ -74,7 +74,7 @@ async def test_a_token_is_bound_to_its_row_and_its_workspace(installations: Inst
 
 
 async def test_an_organisation_is_asked_by_its_workspaces_tokens(installations: Installations, clock: Clock) -> None:
-    """Those of its own workspaces alone, the oldest first, and only while it has no token of its own."""
+    """An organisation without its own token has those of its own workspaces, the oldest first."""
     for workspace, organisation in (("T2", "E1"), ("T1", "E1"), ("T3", "E2"), ("T4", None)):
         await save(installations, workspace, f"xoxb-{workspace}", organisation)
         clock.now += 1
@@ -88,7 +88,7 @@ async def test_an_organisation_is_asked_by_its_workspaces_tokens(installations: 
 
 
 async def test_an_end_is_that_of_the_installation_before_it(installations: Installations, clock: Clock) -> None:
-    """What Slack tells late ends no installation that was made after it, and no other workspace's."""
+    """A late event from Slack ends no newer installation, and none of another workspace."""
     await save(installations, "T1", "xoxb-first")
     await save(installations, "T2", "xoxb-second")
     await installations.uninstalled("T1", at=clock.now - 1)
@@ -102,7 +102,7 @@ async def test_an_end_is_that_of_the_installation_before_it(installations: Insta
 
 @pytest.fixture
 async def slack() -> AsyncIterator[tuple[SlackInstalls, str]]:
-    """A Slack, and its address."""
+    """Yield a Slack and its address."""
     _, installs = sandbox(REDIRECT)
     async with serve_loopback(installs.app) as url:
         yield installs, url
@@ -112,7 +112,7 @@ async def slack() -> AsyncIterator[tuple[SlackInstalls, str]]:
 def installing(
     database: Database, installations: Installations, slack: tuple[SlackInstalls, str], clock: Clock
 ) -> Installing:
-    """What sends browsers to that Slack."""
+    """Return an installer that sends browsers to that Slack."""
     return Installing(
         database,
         installations,
@@ -128,7 +128,7 @@ def installing(
 
 
 async def allow(begun: Begun, place: str) -> str:
-    """Allow it at Slack's page; the code that Slack sends back."""
+    """Allow the installation at Slack's page and return the code that Slack sends back."""
     async with httpx2.AsyncClient() as browser:
         answer = await browser.post(begun.url, data={"place": place, "decision": "allow"})
     query = parse_qs(urlsplit(answer.headers["location"]).query)
@@ -140,7 +140,7 @@ async def allow(begun: Begun, place: str) -> str:
 async def test_addresses_are_asked_for_where_people_go_by_them(
     database: Database, installations: Installations, by_address: bool
 ) -> None:
-    """The app asks a workspace for people's addresses only where the settings make use of them."""
+    """The app asks for people's addresses only if the settings use them."""
     installing = Installing(
         database, installations, AllowList(()), client_id=CLIENT_ID, client_secret=CLIENT_SECRET, api_base_url="http://127.0.0.1:9/api/",
         authorize_url="http://127.0.0.1:9/oauth/v2/authorize", redirect_uri=REDIRECT, by_address=by_address,
@@ -152,7 +152,7 @@ async def test_addresses_are_asked_for_where_people_go_by_them(
 
 
 async def test_two_browsers_install_two_workspaces(installing: Installing, installations: Installations) -> None:
-    """Each browser's state and cookie lead to its own workspace, though both go at once."""
+    """Two browsers that install at the same time each reach their own workspace with their own state and cookie."""
     begun = [await installing.begin() for _ in range(2)]
     codes = [await allow(one, place) for one, place in zip(begun, ("T0ONE", "E0GRID"), strict=True)]
     with pytest.raises(CallbackRefusedError, match="this browser did not begin"):
@@ -170,7 +170,7 @@ async def test_two_browsers_install_two_workspaces(installing: Installing, insta
 
 
 async def test_of_several_callbacks_one_installs(installing: Installing) -> None:
-    """A state is good once, however many callbacks arrive together."""
+    """A state can be used once, even if several callbacks arrive together."""
     begun = await installing.begin()
     code = await allow(begun, "T0ONE")
     outcomes = await asyncio.gather(
@@ -185,7 +185,7 @@ async def test_of_several_callbacks_one_installs(installing: Installing) -> None
 async def test_a_state_is_good_for_ten_minutes(
     installing: Installing, installations: Installations, clock: Clock
 ) -> None:
-    """After that its callback installs nothing, though the code is good."""
+    """After ten minutes a callback installs nothing, even with a good code."""
     begun = await installing.begin()
     code = await allow(begun, "T0ONE")
     clock.now += 601
@@ -210,7 +210,7 @@ async def test_states_and_cookies_are_stored_as_hashes(
 async def test_a_wrong_client_secret_is_told(
     database: Database, installations: Installations, slack: tuple[SlackInstalls, str]
 ) -> None:
-    """The error is Slack's word and holds neither the code nor the secret."""
+    """The error quotes Slack's reason, and neither the code nor the secret."""
     wrong = Installing(
         database, installations, AllowList(()), client_id=CLIENT_ID, client_secret="wrong-secret",
         api_base_url=f"{slack[1]}/api/", authorize_url=f"{slack[1]}/oauth/v2/authorize", redirect_uri=REDIRECT,
@@ -242,13 +242,13 @@ GRANTED: dict[str, Any] = {
     ],
 )
 def test_an_answer_that_is_no_installation_is_refused(changes: dict[str, Any], fault: str) -> None:
-    """Only a bot's lasting token of a named place is kept."""
+    """Only a lasting bot token for a named workspace or organisation is kept."""
     with pytest.raises(CallbackRefusedError, match=fault):
         _read(GRANTED | changes, 0.0)
 
 
 def test_a_workspace_of_an_organisation_is_installed_by_itself() -> None:
-    """The place is the organisation only when all of it has the app."""
+    """The installation is an organisation's only if the app was installed in all of it."""
     assert _read(GRANTED, 0.0)[0].workspace == "T1"
     assert _read(GRANTED, 0.0)[0].organisation == "E1"
     assert _read(GRANTED | {"enterprise": None}, 0.0)[0].organisation is None

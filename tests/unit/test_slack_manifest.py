@@ -1,4 +1,4 @@
-"""The manifest of the Slack app: what Slack accepts, what the configuration needs, and the command that prints it."""
+"""The Slack app's manifest: what Slack accepts, what the configuration needs, and the command that prints it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def run(*arguments: str | Path) -> Result:
 @pytest.mark.parametrize("app", [SlackApp(*values) for values in product([False, True], repeat=3)], ids=str)
 @pytest.mark.parametrize("socket", [False, True])
 def test_slack_accepts_every_manifest(app: SlackApp, socket: bool) -> None:
-    """Whatever the configuration asks for, the manifest keeps Slack's limits and names the scopes of its events."""
+    """For every configuration, the manifest keeps Slack's limits and has the scopes of its events."""
     declared = SlackDeclaration.of(app_manifest(app, URL, socket=socket))
 
     assert declared.scopes == set(needed_scopes(by_address=app.by_address))
@@ -51,7 +51,7 @@ def test_slack_refuses_what_does_not_fit() -> None:
 
 
 def test_the_addresses_are_those_of_the_server() -> None:
-    """Slack's requests and the browsers' redirects lead to the address; in Socket Mode only the browsers' do."""
+    """Slack's requests and browsers' redirects use the server's address; in Socket Mode only the redirects do."""
     everything = SlackApp(installed=True, logs_in=True)
     told, socket = (json.dumps(app_manifest(everything, f"{URL}/", socket=socket)) for socket in (False, True))
     redirects = [f"{URL}/slack/oauth/callback", f"{URL}/oauth/login/callback"]
@@ -73,7 +73,7 @@ def test_the_addresses_are_those_of_the_server() -> None:
     ],
 )
 def test_the_configuration_says_what_is_needed(tmp_path: Path, changes: dict[str, object], app: SlackApp) -> None:
-    """The file is read before its secrets are set, because they come with the app."""
+    """The manifest is made from a configuration whose secrets are not set yet, because they come with the app."""
     config = tmp_path / "config.yaml"
     config.write_text(yaml.safe_dump({"server": {"public_url": URL}, **changes}))
     printed = run("-c", config)
@@ -83,7 +83,7 @@ def test_the_configuration_says_what_is_needed(tmp_path: Path, changes: dict[str
 
 
 def test_the_command_prints_yaml_json_and_a_link(tmp_path: Path) -> None:
-    """All three hold the same manifest, and no configuration is needed."""
+    """The YAML, the JSON and the link hold the same manifest, and no configuration is needed."""
     nowhere = tmp_path / "config.yaml"
     manifest = app_manifest(SlackApp(), None, socket=True)
     as_yaml, as_json, link = (run("--socket", "-c", nowhere, *form) for form in ([], ["--json"], ["--link"]))
@@ -95,7 +95,7 @@ def test_the_command_prints_yaml_json_and_a_link(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("arguments", [[], ["--url", "http://deputy.example.com"], ["--url", f"{URL}/path"]])
 def test_an_address_that_slack_cannot_reach_is_refused(tmp_path: Path, arguments: list[str]) -> None:
-    """Without an https address, or Socket Mode, Slack could send nothing."""
+    """An address without https is refused, because Slack could send nothing there without Socket Mode."""
     refused = run("-c", tmp_path / "config.yaml", *arguments)
 
     assert refused.exit_code == 2

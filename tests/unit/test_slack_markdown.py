@@ -1,4 +1,4 @@
-"""Markdown for Slack that calls nobody and hides no link."""
+"""Markdown for Slack that notifies nobody and hides no link."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from interfaces.slack.markdown import safe_markdown
     ["<!channel>", "<!here|x>", "<!everyone>", "<!subteam^S1>", "<!date^1^x|y>", "<@U0ADA>", "<#C012>", "<!CHANNEL>"],
 )
 def test_nobody_is_called(call: str) -> None:
-    """Slack's own marks are no marks any more, and read the same."""
+    """Slack's own marks no longer notify anybody, and look the same."""
     safe = safe_markdown(f"a {call} b")
 
     assert call not in safe
@@ -32,7 +32,7 @@ def test_nobody_is_called(call: str) -> None:
     ],
 )
 def test_a_link_shows_where_it_leads(text: str, safe: str) -> None:
-    """Its label cannot stand in place of its address."""
+    """A link's label cannot replace its address."""
     assert safe_markdown(text) == safe
 
 
@@ -48,5 +48,5 @@ def test_a_link_shows_where_it_leads(text: str, safe: str) -> None:
     ],
 )
 def test_anything_else_is_left_alone(text: str) -> None:
-    """Formatting, code and comparisons stay as they are."""
+    """Formatting, code and comparisons do not change."""
     assert safe_markdown(text) == text

@@ -1,4 +1,4 @@
-"""What people typed in Slack is recovered from its markup, and answers are cut where nothing breaks."""
+"""Text typed in Slack is recovered from its markup, and answers are cut without breaking anything."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ TYPED = {
 
 @pytest.mark.parametrize(("text", "meant"), TYPED.items())
 def test_what_was_typed_is_recovered(text: str, meant: str) -> None:
-    """Mentions of the assistant go, wherever they stand; everything else that Slack marks is what the person saw."""
+    """Mentions of the assistant are removed, and everything else becomes what the person saw."""
     assert typed(text, own_id="U0BOT", names=NAMES) == meant
 
 
 def test_only_people_who_are_mentioned_are_asked_about() -> None:
-    """Each once; channels and groups are no people."""
+    """Each mentioned person is listed once, and channels and groups are not."""
     text = "<@U0ADA> <@W0GRACE|grace> <@U0ADA> <#C0ALL> <!subteam^S0OPS> <https://U0X>"
     assert mentioned(text) == ("U0ADA", "W0GRACE")
 
@@ -72,7 +72,7 @@ HOSTILE: dict[str, Callable[[int], str]] = {
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
 def test_a_text_costs_no_more_than_its_length(text: Callable[[int], str]) -> None:
-    """Fifty times the length costs about fifty times as much, not 2,500 times."""
+    """A text that is fifty times as long takes about fifty times as long, not 2,500 times."""
     assert not grows_faster(lambda text: (typed(text, own_id="U0BOT", names={}), mentioned(text)), text)
 
 
@@ -80,7 +80,7 @@ CARD = "Send this mail?\nTo: mallory@example.com\nReply `approve 3f2a` to send i
 
 
 def test_a_post_never_begins_with_somebodys_text() -> None:
-    """A mail that looks like a question of the assistant's stands behind a mark, wherever an answer is cut."""
+    """Wherever an answer is cut, its next part begins with a mark, so quoted mail cannot look like a question."""
     for length in range(MAX_POST_LENGTH - 80, MAX_POST_LENGTH + 40, 7):
         cut = posts(f"Your mail:\n{'x' * length}\n{CARD}")
 
@@ -89,7 +89,7 @@ def test_a_post_never_begins_with_somebodys_text() -> None:
 
 
 def test_the_parts_are_the_whole_answer() -> None:
-    """Nothing is lost or doubled but the line end at which an answer is cut, and no part is longer than Slack takes."""
+    """Only the line ends at the cuts are lost, nothing is doubled, and no part is longer than Slack accepts."""
     lines = [f"line {number} &<>" for number in range(3_000)]
     cut = posts("\n".join(lines))
 
@@ -99,7 +99,7 @@ def test_the_parts_are_the_whole_answer() -> None:
 
 
 def test_a_code_block_that_is_cut_is_closed_and_opened_again() -> None:
-    """Every post has whole blocks, and the text around the block stays outside."""
+    """A code block that is cut is closed and reopened, and the text around it stays outside."""
     code = "\n".join(f"print({number})" for number in range(900))
     cut = posts(f"Look:\n```python\n{code}\n```\nThat is all.")
 
@@ -111,7 +111,7 @@ def test_a_code_block_that_is_cut_is_closed_and_opened_again() -> None:
 
 @pytest.mark.parametrize("whole", ["👩‍👩‍👧", "e\u0301", "👍🏽", "🇩🇪", "a\u0300\u0301\u0302"])
 def test_characters_are_not_cut(whole: str) -> None:
-    """A sign that is made of several code points stays together."""
+    """A character made of several code points is not cut."""
     cut = posts(whole * 3_000)
     bodies = [post.split("\n", 1)[1] if number else post for number, post in enumerate(cut)]
 
@@ -120,7 +120,7 @@ def test_characters_are_not_cut(whole: str) -> None:
 
 
 def test_a_huge_answer_is_cut_in_time_that_grows_with_its_length() -> None:
-    """Two million characters are some hundred posts, and not minutes of work."""
+    """Two million characters are cut into hundreds of posts in time proportional to their length."""
     assert len(posts("a" * 2_000_000)) > 500
 
     assert not grows_faster(posts, repeated("a"), 2_000_000)

@@ -1,4 +1,4 @@
-"""docs/slack.md is true: the app that it makes has what Deputy uses, and its settings are taken as they stand."""
+"""docs/slack.md is correct: its app has what Deputy uses, and its settings are accepted as they are."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ ENVIRON = {
 
 
 def test_every_scope_is_explained() -> None:
-    """The page says what each scope of the manifest is for, the one of addresses included."""
+    """The page explains each scope of the manifest, including the one for addresses."""
     assert all(f"`{scope}`" in PAGE for scope in needed_scopes(by_address=True))
 
 
 def test_the_events_of_people_are_handled() -> None:
-    """A mention, a direct message and a departure, which the manifest subscribes to, each make a difference."""
+    """A mention, a direct message and a departure, which the manifest subscribes to, are each recognised."""
     base: dict[str, Any] = {
         "type": "event_callback",
         "team_id": "T1",
@@ -50,7 +50,7 @@ def test_the_events_of_people_are_handled() -> None:
 
 @pytest.mark.parametrize("block", BLOCKS, ids=["one workspace", "without a public address", "many workspaces"])
 def test_the_settings_of_the_page_serve_its_addresses(tmp_path: Path, block: dict[str, Any]) -> None:
-    """Each block is taken as it stands, and the server has every route that the page names."""
+    """Each block of settings is accepted as it is, and the server has every route that the page names."""
     config = tmp_path / "config.yaml"
     tree = {
         "agents": {"assistant": {}}, "default_agent": "assistant", "key_ring": {"file": str(tmp_path / "keys.yaml")},

@@ -1,4 +1,4 @@
-"""What a user object of Slack's says of its person."""
+"""A person's tenants and name in a user object of Slack."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from interfaces.slack.people import MAX_NAME_LENGTH, name_of, tenants_of
     ({}, ()),
 ])  # fmt: skip
 def test_the_tenants_of_a_user_object(user: dict[str, Any], tenants: tuple[str, ...]) -> None:
-    """The organisation first; what is no text is no tenant."""
+    """The organisation comes first, and a value that is not a text is ignored."""
     assert tenants_of(user) == tenants
 
 
@@ -31,5 +31,5 @@ def test_the_tenants_of_a_user_object(user: dict[str, Any], tenants: tuple[str, 
     ({}, None),
 ])  # fmt: skip
 def test_the_name_in_a_user_object(user: dict[str, Any], name: str | None) -> None:
-    """Short, and without signs that are not seen or that turn the text around."""
+    """The name is short, without characters that are invisible or change the direction of the text."""
     assert name_of(user) == name

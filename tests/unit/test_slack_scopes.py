@@ -13,7 +13,7 @@ from interfaces.slack.web_api import new_client
 
 
 async def test_slack_names_the_granted_scopes_and_refuses_the_rest() -> None:
-    """What a workspace granted is found out, and a method that needs another scope is refused."""
+    """The scopes that a workspace granted are found, and a method that needs another scope is refused."""
     granted = frozenset(BOT_SCOPES) - {"im:write", "users:read"}
     declaration = SlackDeclaration(scopes=granted, events=frozenset())
     slack = SlackSandbox(signing_secret="secret", bot_token="xoxb-1", declaration=declaration)

@@ -1,4 +1,4 @@
-"""What there is to tell about a message."""
+"""The status of a message, and how it is worded."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WAITING = StoppedRun([], (StoppedCall("call-1", "letters_send", "approval"),)).d
 
 @pytest.fixture
 def server(database: Database, key_ring: KeyRing) -> CoreServer:
-    """Nothing said yet."""
+    """Return a server without messages."""
     return CoreServer(database, key_ring)
 
 
@@ -55,7 +55,7 @@ async def _words(server: CoreServer, message: StoredMessage) -> str:
 async def test_a_link_is_shown_to_its_person_while_it_can_be_opened(
     server: CoreServer, ada: Principal, grace: Principal
 ) -> None:
-    """Each person is given their own link, privately; once it is opened, it is not shown again."""
+    """Each person is shown their own link, privately, until it has been opened."""
     links = {}
     for person in (ada, grace):
         message = await _begun(server, person)
@@ -75,7 +75,7 @@ async def test_a_link_is_shown_to_its_person_while_it_can_be_opened(
 async def test_a_link_that_an_answer_shows_is_no_part_of_it(
     server: CoreServer, ada: Principal, grace: Principal
 ) -> None:
-    """Each is shown their own while it can be opened; what is stored is its id, which is nobody's but its person's."""
+    """An answer shows its link only to its own person and until it is opened; only the link's id is stored."""
     said = {person: await server.ask(person, "connect google", person.user) for person in (ada, grace)}
     shown = {person: await _words(server, message) for person, message in said.items()}
     token = shown[ada].splitlines()[0].rpartition("/")[2]
@@ -94,7 +94,7 @@ async def test_a_link_that_an_answer_shows_is_no_part_of_it(
 
 
 async def test_an_apology_is_for_its_sender_alone(server: CoreServer, ada: Principal, grace: Principal) -> None:
-    """Given up in work or while it waited: it may name what was asked for, which others in a group need not know."""
+    """The words about a failed or expired message are private, because they may name what was asked for."""
     failed, expired = await _begun(server, ada), await _asks(server, grace, to="bob@example.com")
     await server.inbox.fail(failed, "This may have been done all the same: letters_send.")
     server.clock.now += 3601
@@ -108,7 +108,7 @@ async def test_an_apology_is_for_its_sender_alone(server: CoreServer, ada: Princ
 async def test_what_waits_for_approval_is_shown_with_its_exact_arguments(
     server: CoreServer, ada: Principal, grace: Principal
 ) -> None:
-    """Each person is asked for their own call, every argument on its own line, with the code to answer with."""
+    """Each person is asked about their own call, with each argument on its own line and the code to answer with."""
     mine = await _asks(server, ada, to="bob@example.com", copies=["eve@example.com"], urgent=True, rate=0.5)
     hers = await _asks(server, grace, to="mallory@example.com")
     (code,) = await server.codes(mine)
@@ -123,7 +123,7 @@ async def test_what_waits_for_approval_is_shown_with_its_exact_arguments(
 
 
 async def test_a_tool_words_its_question(server: CoreServer, ada: Principal) -> None:
-    """Its parameters come in its order and under its names, and what a yes does is said; none is left out."""
+    """A tool's question shows every argument, in its order and under its names, and says what an approval does."""
     question = Question("Send this mail?", {"to": "To", "subject": "Subject", "body": "Text"}, "send it", ("subject",))
     run = StoppedRun([], (StoppedCall("call-1", "letters_send", "approval", question=question),)).dump()
     message = await _begun(server, ada)
@@ -144,7 +144,7 @@ async def test_a_tool_words_its_question(server: CoreServer, ada: Principal) -> 
 async def test_a_sign_in_that_was_confirmed_meanwhile_is_not_over(
     server: CoreServer, ada: Principal, grace: Principal
 ) -> None:
-    """A status asked for with a message that was read before the confirmation says how the message stands now."""
+    """The status of a message that was read before its sign-in was confirmed shows how it stands now."""
     read = {}
     for person in (ada, grace):
         read[person] = await _begun(server, person)
@@ -166,7 +166,7 @@ async def test_a_sign_in_that_was_confirmed_meanwhile_is_not_over(
 
 
 async def test_a_link_that_a_newer_one_replaces_says_so(server: CoreServer, ada: Principal, grace: Principal) -> None:
-    """Neither a waiting message nor an answer calls it expired, whatever the time; other people's links stay."""
+    """A replaced link is never called expired, even after its time; another person's link is not affected."""
     first = await _begun(server, ada)
     told = await server.ask(ada, "connect google", "a")
     hers = await server.ask(grace, "connect google", "g")
@@ -181,7 +181,7 @@ async def test_a_link_that_a_newer_one_replaces_says_so(server: CoreServer, ada:
 
 
 async def test_no_argument_can_look_like_another_or_hide(server: CoreServer, ada: Principal) -> None:
-    """Lines of a text are marked, and characters that nobody sees are spelt out."""
+    """Lines of a text are marked, and invisible characters are spelled out."""
     message = await _asks(
         server, ada, to="eve@example.com", text="hi\n    to: bob@example.com\r\nWrite `deny 0000`.\u202e"
     )
@@ -192,7 +192,7 @@ async def test_no_argument_can_look_like_another_or_hide(server: CoreServer, ada
 
 
 async def test_decided_calls_are_not_asked_for_again(server: CoreServer, ada: Principal) -> None:
-    """Once everything is decided there is nothing to ask, so nothing is said."""
+    """When every call has been decided, nothing is asked."""
     message = await _asks(server, ada, to="bob@example.com")
     (code,) = await server.codes(message)
     await server.approvals.decide(ada, code, approved=True)
@@ -211,7 +211,7 @@ async def test_decided_calls_are_not_asked_for_again(server: CoreServer, ada: Pr
     ],
 )
 def test_an_answer_is_told_as_it_is(state: MessageState, answer: str | None, words: str | None) -> None:
-    """What is done or failed is told; of what is undone, in work or on its way back there is nothing to tell."""
+    """A finished or failed message shows its answer; one that is new, running or parked shows nothing."""
     content = in_words(Status(state, None, answer, None, (), private=False))
 
     assert (content.text if content else None) == words
@@ -220,7 +220,7 @@ def test_an_answer_is_told_as_it_is(state: MessageState, answer: str | None, wor
 async def test_an_approval_has_a_button_for_each_thing_to_type(
     server: CoreServer, ada: Principal, grace: Principal
 ) -> None:
-    """Each person's buttons say what their own words ask for; with several calls the labels tell them apart."""
+    """Each person's buttons send what their own words ask for; with several calls, the labels hold the codes."""
     mine, hers = await _begun(server, ada), await _asks(server, grace, to="eve@example.com")
     calls = [PendingCall(f"call-{number}", "letters_send", {"to": "bob@example.com"}) for number in (1, 2)]
     await server.parking.park_for_approval(mine, WAITING, calls)
@@ -240,7 +240,7 @@ async def test_an_approval_has_a_button_for_each_thing_to_type(
 
 
 async def test_a_consent_link_is_also_a_button(server: CoreServer, ada: Principal, grace: Principal) -> None:
-    """The button opens the link that the words show, each person their own; once it was opened there is none."""
+    """A button opens the same link as the words, for each person their own, and is gone once the link was opened."""
     said = [await server.ask(person, "connect google", person.user) for person in (ada, grace)]
     shown = [content for message in said if (content := in_words(await server.status(message)))]
     urls = [button.url or "" for content in shown for button in content.buttons]
@@ -255,13 +255,13 @@ async def test_a_consent_link_is_also_a_button(server: CoreServer, ada: Principa
 
 @pytest.mark.parametrize("does", [{}, {"command": "help", "url": "https://x.example"}, {"command": "x" * 65}])
 def test_a_button_does_one_thing_that_every_channel_can_carry(does: dict[str, Any]) -> None:
-    """A button without a purpose, with two, or whose command is too long for Telegram is refused when it is made."""
+    """A button with no action, with two, or with a command too long for Telegram is refused when it is made."""
     with pytest.raises(ValueError, match="button"):
         Button("x", **does)
 
 
 def test_a_status_shows_neither_answer_nor_link() -> None:
-    """The repr of a status and of its reply holds no answer and no link, which is a key."""
+    """The repr of a status and of its reply holds neither the answer nor the link, which is a secret."""
     sign_in = SignIn(SignInStage.LINK, Place.DIRECT, "http://127.0.0.1/secret")
     status = Status(MessageState.PARKED, WaitsFor.CONSENT, "secret", sign_in, (), private=True, link=sign_in)
 

@@ -1,4 +1,4 @@
-"""Who hears of which run, and how far a reader may fall behind."""
+"""Streams of progress: who hears which run, and how far a reader may fall behind."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ DONE = Status(MessageState.DONE, answer="hello", waits_for=None, sign_in=None, a
 
 
 def message(principal: Principal, message_id: str = "1" * 32) -> StoredMessage:
-    """A message that was just accepted."""
+    """Return a message that was just accepted."""
     return StoredMessage(
         message_id, principal, "c", 1, "hello", {}, MessageState.NEW, 0, 0, 0, None, None, private=False, created_at=0.0
     )
 
 
 async def heard(listening: Listening) -> list[str]:
-    """The text that a listening has, up to its end."""
+    """End a listening and return the texts that it received."""
     listening.end()
     texts = []
     while (progress := await listening.next()) is not None:
@@ -41,7 +41,7 @@ def _waiting(streams: Streams) -> int:
 
 
 async def test_each_hears_their_own_run(ada: Principal, grace: Principal) -> None:
-    """Two people's runs at once reach their own listeners, though the ids of their messages were the same."""
+    """Two people's concurrent runs reach their own listeners, even if their messages have the same id."""
     streams = Streams()
     with streams.listening(message(ada)) as hers, streams.listening(message(grace)) as theirs:
         runs = {person: streams.listener(message(person)) for person in (ada, grace)}
@@ -55,7 +55,7 @@ async def test_each_hears_their_own_run(ada: Principal, grace: Principal) -> Non
 
 
 async def test_everybody_who_waits_hears_the_run(ada: Principal) -> None:
-    """A message that is posted twice has two readers."""
+    """Two readers of the same message both hear its run."""
     streams = Streams()
     with streams.listening(message(ada)) as one, streams.listening(message(ada)) as other:
         run = streams.listener(message(ada))
@@ -66,7 +66,7 @@ async def test_everybody_who_waits_hears_the_run(ada: Principal) -> None:
 
 
 async def test_nobody_hears_a_run_from_its_middle_or_twice(ada: Principal) -> None:
-    """Who comes late hears nothing, and another run of the message starts with nobody."""
+    """A late reader hears nothing, and a further run of the message has no listener."""
     streams = Streams()
     with streams.listening(message(ada)) as early:
         run = streams.listener(message(ada))
@@ -79,7 +79,7 @@ async def test_nobody_hears_a_run_from_its_middle_or_twice(ada: Principal) -> No
 
 
 def test_nothing_is_kept_of_a_reader_that_is_gone(ada: Principal, grace: Principal) -> None:
-    """Whether a run began or not, the listening ends with its reader."""
+    """A listening ends with its reader, whether or not a run began."""
     streams = Streams()
     with streams.listening(message(ada)), streams.listening(message(grace)):
         assert _waiting(streams) == 2
@@ -91,7 +91,7 @@ def test_nothing_is_kept_of_a_reader_that_is_gone(ada: Principal, grace: Princip
 
 
 async def test_a_slow_reader_is_cut_off(ada: Principal, grace: Principal) -> None:
-    """What it has is the beginning without a gap, it is bounded, and a quick reader is not held up."""
+    """A slow reader gets a bounded beginning without gaps, and a quick reader is not delayed."""
     streams = Streams()
     with streams.listening(message(ada)) as slow, streams.listening(message(ada)) as quick:
         run = streams.listener(message(ada))
@@ -106,7 +106,7 @@ async def test_a_slow_reader_is_cut_off(ada: Principal, grace: Principal) -> Non
 
 
 async def test_a_silence_is_filled_with_comments(ada: Principal) -> None:
-    """While nothing happens a comment is sent now and then, and the stream goes on after it."""
+    """While nothing happens, comments are sent regularly, and events follow them."""
     listening, gate = Listening(), asyncio.Event()
 
     async def status() -> Status:
@@ -126,7 +126,7 @@ async def test_a_silence_is_filled_with_comments(ada: Principal) -> None:
 
 
 async def test_a_sign_of_life_is_an_event(ada: Principal) -> None:
-    """A client is told that the work goes on, and with what."""
+    """A client receives events saying that the work goes on, and what is being done."""
     listening = Listening()
     for doing in (None, "searching your mail"):
         listening.tell(Working(doing))
@@ -144,7 +144,7 @@ async def test_a_sign_of_life_is_an_event(ada: Principal) -> None:
 
 @pytest.mark.parametrize("text", ["a\n\nevent: status\ndata: {}", "\u2028", "\ud800", 'a"b'])
 async def test_text_cannot_break_out_of_its_event(ada: Principal, text: str) -> None:
-    """Whatever the model writes, it is one line of data."""
+    """Any text from the model becomes one line of data."""
     listening = Listening()
     listening.tell(TextWritten(text))
 
@@ -158,7 +158,7 @@ async def test_text_cannot_break_out_of_its_event(ada: Principal, text: str) -> 
 
 
 def test_what_is_heard_shows_in_no_repr() -> None:
-    """A text may quote a mail."""
+    """The repr of a written text does not show it, because it may quote a mail."""
     assert "canary" not in repr(replace(TextWritten("x"), delta="canary"))
 
 
@@ -173,15 +173,15 @@ def test_what_is_heard_shows_in_no_repr() -> None:
     ],
 )
 def test_only_who_asks_for_events_is_sent_them(accept: str | None, wanted: bool) -> None:
-    """A client that takes anything is answered with JSON."""
+    """Only a client that asks for events gets them; one that accepts anything is answered with JSON."""
     assert wants_events(accept) is wanted
 
 
 class _Follower:
-    """A channel that follows runs, and hears them.
+    """A channel that follows runs and records what it hears.
 
     Attributes:
-        heard: What was told about each message, by its id.
+        heard: The progress of each message, by its id.
     """
 
     def __init__(self, groups: set[str]) -> None:
@@ -207,7 +207,7 @@ class _Heard:
 
 
 async def test_a_group_is_shown_only_words_that_anybody_may_read(ada: Principal, grace: Principal) -> None:
-    """Two people at once: in the group the channel hears public words alone, in the direct chat all of them."""
+    """A channel hears only public words in a group, and everything in a direct chat, with two people at once."""
     streams, here, alone = Streams(), message(ada, "a" * 32), message(grace, "b" * 32)
     follower: Any = _Follower({here.message_id})
     told: list[Progress] = [

@@ -1,4 +1,4 @@
-"""Background tasks that do not die unnoticed."""
+"""Background tasks that cannot die unnoticed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.fakes.core_server import until
 
 
 async def test_a_task_that_dies_is_started_again_and_counted(caplog: pytest.LogCaptureFixture) -> None:
-    """An error ends neither the task for good nor the others, and its text is not in the log."""
+    """A task that fails is restarted without affecting the others, and the error's text is not logged."""
     supervisor = Supervisor(pause_seconds=0)
     begun = []
 
@@ -33,7 +33,7 @@ async def test_a_task_that_dies_is_started_again_and_counted(caplog: pytest.LogC
 
 
 async def test_a_task_that_dies_of_something_else_as_it_is_told_to_end_is_not_started_again() -> None:
-    """A library may turn the cancellation into an error of its own; the context ends all the same."""
+    """A task that turns its cancellation into another error, as a library may do, is not restarted."""
     supervisor = Supervisor(pause_seconds=0)
 
     async def dies_at_its_end() -> None:
@@ -50,7 +50,7 @@ async def test_a_task_that_dies_of_something_else_as_it_is_told_to_end_is_not_st
 
 @pytest.mark.parametrize("error", [ConnectionError, None])
 async def test_guarded_work_that_swallows_its_cancellation_is_cancelled(error: type[Exception] | None) -> None:
-    """Into an error or into nothing: a loop around it ends, and what cleans up after a cancellation is done whole."""
+    """A loop ends even if its guarded work swallows the cancellation, and a clean-up after it runs to its end."""
     rounds: list[object] = []
 
     async def swallow() -> None:
@@ -80,7 +80,7 @@ async def test_guarded_work_that_swallows_its_cancellation_is_cancelled(error: t
 
 
 async def test_a_fault_that_lasts_is_logged_at_its_beginning_and_its_end(caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever the number of rounds; another fault of the same round is logged too, and other rounds are their own."""
+    """However many rounds it lasts, a fault is logged when it begins and when it ends, for each round separately."""
     caplog.set_level("INFO")
     rounds, faults = Rounds(), dict.fromkeys(("one", "other"), 0)
 
@@ -112,7 +112,7 @@ async def test_a_fault_that_lasts_is_logged_at_its_beginning_and_its_end(caplog:
 
 
 async def test_a_round_that_is_cancelled_is_cancelled() -> None:
-    """A loop of rounds ends when it is told to."""
+    """Cancelling a loop of rounds ends it."""
     task = asyncio.create_task(Rounds().run("a round", asyncio.Event().wait()))
     await asyncio.sleep(0)
     await asyncio.wait_for(cancel([task]), 10)

@@ -1,4 +1,4 @@
-"""Teams in config.yaml: the leader's keys, and what cannot work, with its place and what to do."""
+"""Teams in config.yaml: where the leader's keys may stand, and which mistakes are reported."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _load(folder: Path, teams: str) -> Settings:
 
 
 def test_a_team_has_the_keys_of_its_leader_wherever_they_stand(tmp_path: Path) -> None:
-    """Beside the members, below `leader`, or at the agent that `leader` names."""
+    """A leader's keys may stand beside the members, below `leader`, or at the agent that `leader` names."""
     settings = _load(
         tmp_path,
         """

@@ -6,7 +6,7 @@ from interfaces.telegram.pace import Pace
 
 
 async def test_the_next_message_waits_from_the_arrival_of_the_last() -> None:
-    """A slow request does not bring two messages closer together; another chat waits for neither."""
+    """The pause is counted from the arrival of the last message, and separately for each chat."""
     clock = [100.0]
     pace = Pace(chat_seconds=1.0, group_seconds=3.0, now=lambda: clock[0])
 
@@ -21,7 +21,7 @@ async def test_the_next_message_waits_from_the_arrival_of_the_last() -> None:
 
 
 async def test_a_longer_wait_of_telegrams_stays() -> None:
-    """What arrives while Telegram asks to wait shortens nothing."""
+    """A message that arrives during a wait that Telegram asked for does not shorten that wait."""
     pace = Pace(now=lambda: 100.0)
 
     pace.rest(1, 30.0)

@@ -1,4 +1,4 @@
-"""Updates: who wrote what to the assistant, and what is nobody's message."""
+"""Telegram's updates: who wrote what to the assistant, and which updates are ignored."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ PEOPLE = TelegramPeople(TelegramChats(), BOT, "secret")
 
 
 def read(update: dict[str, Any]) -> InboundMessage:
-    """The message that an update is."""
+    """Return the message of an update."""
     found = read_update(update, TELEGRAM)
     assert isinstance(found, InboundMessage)
     return found
 
 
 def test_a_person_is_their_id_and_never_a_chat() -> None:
-    """In a private chat and in a group, under the bot as the tenant; the group is the conversation."""
+    """A person is their user id below the bot as the tenant, and a group is only the conversation."""
     direct, shared = read(PEOPLE.write(ADA, "hello")), read(PEOPLE.write(GRACE, "@deputy_bot hello", chat=GROUP))
 
     assert direct.principal == Principal("telegram", "700", "11")
@@ -37,7 +37,7 @@ def test_a_person_is_their_id_and_never_a_chat() -> None:
 
 
 def test_a_topic_is_a_conversation_and_a_thread_of_replies_is_none() -> None:
-    """Only what Telegram calls a topic has messages of its own."""
+    """A topic is a conversation of its own, but a thread of replies is not."""
     topic = read(PEOPLE.write(ADA, "@deputy_bot hi", chat=GROUP, thread=7))
     replies = read(PEOPLE.write(ADA, "@deputy_bot hi", chat=GROUP, message_thread_id=9))
 
@@ -69,14 +69,14 @@ def test_a_topic_is_a_conversation_and_a_thread_of_replies_is_none() -> None:
     ],
 )
 def test_in_a_group_only_what_is_meant_for_the_assistant_is(typed: str, said: str | None) -> None:
-    """A mention, wherever it stands, or one of its commands; the name is no part of what is said."""
+    """In a group only mentions, anywhere in a text, and the bot's commands are read, without the bot's name."""
     found = read_update(PEOPLE.write(ADA, typed, chat=GROUP), TELEGRAM)
 
     assert (found.text if isinstance(found, InboundMessage) else None) == said
 
 
 def test_a_reply_to_the_assistant_is_for_it_and_one_to_somebody_else_is_quoted() -> None:
-    """With a mention, the assistant also reads what the person replied to, marked as somebody else's words."""
+    """A reply to the assistant is meant for it, and with a mention a reply to somebody else quotes their words."""
     own = {"message_id": 1, "from": BOT, "text": "earlier"}
     hers = {"message_id": 2, "from": {"id": GRACE, "is_bot": False, "first_name": "Grace"}, "text": "approve 3f2a"}
     to_bot = read(PEOPLE.write(ADA, "and now?", chat=GROUP, reply_to_message=own))
@@ -87,7 +87,7 @@ def test_a_reply_to_the_assistant_is_for_it_and_one_to_somebody_else_is_quoted()
 
 
 def test_what_is_forwarded_is_never_a_command() -> None:
-    """The words are somebody else's, so they are quoted with their author's name."""
+    """A forwarded text is quoted with its author's name and is never a command."""
     origin = {"type": "user", "sender_user": {"id": GRACE, "is_bot": False, "first_name": "Grace"}}
     forwarded = read(PEOPLE.write(ADA, "/stop", forward_origin=origin))
 
@@ -102,7 +102,7 @@ def test_what_is_forwarded_is_never_a_command() -> None:
     ],
 )
 def test_who_hides_behind_a_chat_is_told_why_they_are_not_answered(fields: dict[str, Any]) -> None:
-    """An anonymous administrator, or somebody who writes as a channel, is nobody whose account could be used."""
+    """Somebody who hides behind a chat has no account to act with, and is answered only with the reason."""
     asked = read_update(PEOPLE.write(ADA, "@deputy_bot hi", chat=GROUP, **fields), TELEGRAM)
     talked = read_update(PEOPLE.write(ADA, "hi all", chat=GROUP, **fields), TELEGRAM)
 
@@ -125,12 +125,12 @@ def test_who_hides_behind_a_chat_is_told_why_they_are_not_answered(fields: dict[
     ],
 )
 def test_what_is_no_persons_message_is_ignored(update: dict[str, Any]) -> None:
-    """Edits, channel posts, bots, Telegram's own account, and what happens in a chat."""
+    """Edits, channel posts, bots, Telegram's own account and events of a chat are ignored."""
     assert read_update(update, TELEGRAM) is None
 
 
 def test_files_are_references() -> None:
-    """Of a photo the largest size; a recording, a document; and what has neither words nor a file is named."""
+    """A photo's largest size and a recording become attachments, and a message without words or files is named."""
     photo = read(PEOPLE.write(ADA, None, photo=[{"file_id": "s"}, {"file_id": "l", "file_size": 9}], caption="look"))
     voice = read(PEOPLE.write(ADA, None, voice={"file_id": "v", "mime_type": "audio/ogg"}))
     sticker = read(PEOPLE.write(ADA, None, sticker={"file_id": "x"}))
@@ -144,7 +144,7 @@ def test_files_are_references() -> None:
 
 
 def test_a_press_is_a_message_of_who_pressed() -> None:
-    """In the conversation where the button is, whoever it was made for; it counts once by its own id."""
+    """A press is a message of the person who pressed, in the button's conversation, and counts once by its own id."""
     message = BotMessage(5, GROUP, None, "Shall I?", keyboard=[[{"text": "Approve", "callback_data": "approve 3f2a"}]])
     presses = [read_update(PEOPLE.press(person, message, "Approve"), TELEGRAM) for person in (ADA, GRACE)]
     pressed = [press.message for press in presses if isinstance(press, Press) and press.message]
@@ -156,7 +156,7 @@ def test_a_press_is_a_message_of_who_pressed() -> None:
 
 
 def test_a_stop_below_a_draft_names_its_person_and_conversation() -> None:
-    """The button is shown in private chats alone; elsewhere it would be nobody's."""
+    """A stop below a draft belongs to the person of a private chat, and is ignored elsewhere."""
     stop = read_stop(PEOPLE.update("stopped_message_generation", {"chat": PEOPLE.chat(ADA, None), "draft_id": 3}), 700)
     elsewhere = PEOPLE.update("stopped_message_generation", {"chat": PEOPLE.chat(ADA, GROUP), "draft_id": 3})
 
@@ -170,7 +170,7 @@ def test_a_stop_below_a_draft_names_its_person_and_conversation() -> None:
     [("chat", None), ("message_id", "5"), ("message_id", True), ("chat", {"type": "private", "id": 0})],
 )
 def test_an_update_without_an_id_is_refused(key: str, value: object) -> None:
-    """Two messages without an id must not count as the same."""
+    """An update without an id is refused, because two of them would count as the same."""
     update = PEOPLE.write(ADA, "hello")
     update["message"][key] = value
     with pytest.raises(InvalidMessageError):

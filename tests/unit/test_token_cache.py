@@ -1,4 +1,4 @@
-"""What is fetched once for everybody who needs it, and kept while it is good."""
+"""A cache of values that are fetched once for everybody and kept while they are valid."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.fakes.sandbox import Clock
 
 @dataclass
 class Well:
-    """Gives ``value-ada-1``, ``value-ada-2`` … for the key ``ada``.
+    """A source that gives ``value-ada-1``, ``value-ada-2`` … for the key ``ada``.
 
     Attributes:
         gate: An answer waits until it is set.
@@ -43,19 +43,19 @@ class Well:
 
 @pytest.fixture
 def clock() -> Clock:
-    """A clock that the test moves."""
+    """Return a clock that the test moves."""
     return Clock()
 
 
 @pytest.fixture
 def kept(clock: Clock) -> TokenCache[str, str]:
-    """Keeps two values until 60 seconds from the start."""
+    """Return a cache of two values that expire 60 seconds after the start."""
     end = clock() + 60
     return TokenCache(lambda _: end, at_most=2, now=clock)
 
 
 async def test_who_asks_meanwhile_shares_the_fetch(kept: TokenCache[str, str]) -> None:
-    """Many who ask for two keys at once cost one fetch a key, and nobody gets the other key's value."""
+    """Concurrent requests for two keys cost one fetch per key, and nobody gets the other key's value."""
     well = Well()
     keys = ["ada", "grace"] * 8
     values = await asyncio.gather(*(kept.get(key, partial(well.fetch, key)) for key in keys))
@@ -65,7 +65,7 @@ async def test_who_asks_meanwhile_shares_the_fetch(kept: TokenCache[str, str]) -
 
 
 async def test_a_value_is_kept_until_it_is_no_longer_good(kept: TokenCache[str, str], clock: Clock) -> None:
-    """Up to its end it is given again, and from then on fetched."""
+    """A value is given out again until it expires, and fetched again from then on."""
     well = Well()
     ask = partial(kept.get, "ada", partial(well.fetch, "ada"))
     first = [await ask(), await ask()]
@@ -76,7 +76,7 @@ async def test_a_value_is_kept_until_it_is_no_longer_good(kept: TokenCache[str, 
 
 
 async def test_a_value_that_is_refused_is_fetched_again(kept: TokenCache[str, str]) -> None:
-    """Whoever cannot use the kept value gets a new one, which is kept from then on."""
+    """A caller that cannot use the kept value gets a new one, which is kept from then on."""
     well = Well()
     fetch = partial(well.fetch, "ada")
     await kept.get("ada", fetch)
@@ -86,7 +86,7 @@ async def test_a_value_that_is_refused_is_fetched_again(kept: TokenCache[str, st
 
 
 async def test_the_one_used_longest_ago_goes_first(kept: TokenCache[str, str]) -> None:
-    """The map never grows beyond its bound."""
+    """The cache never exceeds its bound: the value used longest ago is dropped first."""
     well = Well()
     for key in ("ada", "grace", "ada", "alan"):
         await kept.get(key, partial(well.fetch, key))
@@ -97,7 +97,7 @@ async def test_the_one_used_longest_ago_goes_first(kept: TokenCache[str, str]) -
 
 
 async def test_a_caller_who_is_cancelled_takes_nothing_along(kept: TokenCache[str, str]) -> None:
-    """The others who wait for the same fetch get its value."""
+    """When a caller is cancelled, the others who wait for the same fetch get its value."""
     well = Well()
     well.gate.clear()
     one, other = (asyncio.create_task(kept.get("ada", partial(well.fetch, "ada"))) for _ in range(2))
@@ -111,7 +111,7 @@ async def test_a_caller_who_is_cancelled_takes_nothing_along(kept: TokenCache[st
 
 
 async def test_a_failure_is_kept_for_nobody(kept: TokenCache[str, str]) -> None:
-    """All who waited are told, and the next one who asks tries again."""
+    """All who waited for a fetch that failed get its error, and the next caller fetches again."""
     well = Well(failure=LookupError)
     ask = partial(kept.get, "ada", partial(well.fetch, "ada"))
     failed = await asyncio.gather(ask(), ask(), return_exceptions=True)
@@ -122,7 +122,7 @@ async def test_a_failure_is_kept_for_nobody(kept: TokenCache[str, str]) -> None:
 
 
 async def test_a_failure_leaves_nothing_to_the_collector(kept: TokenCache[str, str]) -> None:
-    """What a caller's frame holds is gone with the caller, though its fetch failed."""
+    """After a failed fetch the objects in the caller's frame are freed without the collector."""
 
     class Personal:
         pass

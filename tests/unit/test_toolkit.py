@@ -1,4 +1,4 @@
-"""A toolkit class: its tools, and whose they are."""
+"""A toolkit class: its tools, and whose instance runs them."""
 
 from __future__ import annotations
 
@@ -48,17 +48,17 @@ class Notes(Toolkit):
 
 
 def context() -> RunContext[Any]:
-    """A run's context."""
+    """Return a run's context."""
     return RunContext(deps=None, model=TestModel(), usage=RunUsage(), max_retries=2)
 
 
 async def call(toolkit: Toolkit, name: str, **arguments: Any) -> Any:
-    """Call a tool as the loop does after the arguments were checked."""
+    """Call a tool as the loop does after it has checked the arguments."""
     return await toolkit.call_tool(name, arguments, context())
 
 
 async def test_each_persons_agent_calls_their_own_instance() -> None:
-    """Runs of two people at once, of one class, give each their own toolkit's answer."""
+    """Concurrent runs of two people with one class each get their own toolkit's answer."""
     answers = await asyncio.gather(*(run(TestModel(), Notes(owner), "go") for owner in ["ada", "grace"] * 10))
 
     assert all('"owner":"ada"' in answer and "grace" not in answer for answer in answers[::2])
@@ -66,7 +66,7 @@ async def test_each_persons_agent_calls_their_own_instance() -> None:
 
 
 def test_a_spec_says_what_the_tool_is() -> None:
-    """Name, effect, scopes and phrases stand in the spec and in the definition that the model layer sees."""
+    """Name, effect, scopes and phrases are in the spec and in the definition that the model layer sees."""
     spec = Notes.tools()["notes_share"]
 
     assert (spec.method, spec.effect, spec.oauth_scopes) == ("share", Effect.ACT, (SCOPE,))
@@ -79,12 +79,12 @@ def test_a_spec_says_what_the_tool_is() -> None:
 
 
 def test_schemas_are_made_once_a_class() -> None:
-    """Two people's instances share their specs."""
+    """Two people's instances share their specs, which are made once per class."""
     assert Notes("ada").tools() is Notes("grace").tools()
 
 
 def test_a_subclass_takes_over_what_it_does_not_change() -> None:
-    """Specs are the base's own objects, except that of a method that was written anew."""
+    """A subclass uses its base's specs, except for a method that it overrides."""
 
     class Same(Notes):
         pass
@@ -102,7 +102,7 @@ def test_a_subclass_takes_over_what_it_does_not_change() -> None:
 
 
 async def test_a_subclass_with_another_name_renames_its_tools() -> None:
-    """Two toolkits of one kind can stand beside each other."""
+    """A subclass with another name renames its tools, so two toolkits of one kind can be used together."""
 
     class Journal(Notes):
         name = "journal"
@@ -112,12 +112,12 @@ async def test_a_subclass_with_another_name_renames_its_tools() -> None:
 
 
 async def test_a_tool_may_take_the_run_context() -> None:
-    """The context comes first and is no parameter of the model's."""
+    """A tool may take the run context first, which is not a parameter for the model."""
     assert await call(Notes("ada"), "notes_share", note="n") == "ada shared n in run 0"
 
 
 async def test_a_tool_error_is_told_to_the_model() -> None:
-    """Its text is what the model reads, as a failure that costs no retry."""
+    """The model reads a tool error's text, as a failure that costs no retry."""
     with pytest.raises(ToolFailed, match="there is no such note"):
         await call(Notes("ada", ToolError("there is no such note")), "notes_list")
 
@@ -135,7 +135,7 @@ async def test_a_tool_error_is_told_to_the_model() -> None:
     ],
 )
 async def test_a_google_error_is_told_without_its_text(status: int | None, reason: str | None, told: str) -> None:
-    """The model reads status, reason and what to do; the message may quote a body and stays behind."""
+    """The model reads the status, the reason and what to do, but not the message, which may quote a body."""
     with pytest.raises(ToolFailed, match=told) as failed:
         await call(Notes("ada", GoogleError("quoted body", status=status, reason=reason)), "notes_list")
 
@@ -143,13 +143,13 @@ async def test_a_google_error_is_told_without_its_text(status: int | None, reaso
 
 
 async def test_other_errors_pass() -> None:
-    """Consent is not the toolkit's business: whoever wraps it answers."""
+    """A consent error passes through the toolkit, because whoever wraps the toolkit handles it."""
     with pytest.raises(ConsentRequiredError):
         await call(Notes("ada", ConsentRequiredError(ADA, frozenset({SCOPE}))), "notes_list")
 
 
 async def test_nothing_keeps_a_toolkit_alive() -> None:
-    """After its tools were listed and called, dropping the toolkit frees it without the cyclic collector."""
+    """A toolkit whose tools were called is freed when it is dropped, without the cyclic collector."""
     toolkit = Notes("ada")
     await call(toolkit, "notes_list")
     gone = weakref.ref(toolkit)

@@ -1,4 +1,4 @@
-"""Mistakes in a toolkit class stop its making, with a message that names the place and how to fix it."""
+"""Mistakes in a toolkit class stop its creation, with a message that names the place and how to fix it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.toolkits.toolkit import Toolkit, tool
 
 
 class Target(BaseModel):
-    """A parameter with parts."""
+    """A parameter with nested fields."""
 
     credentials: str
 
@@ -50,12 +50,12 @@ def blocking(self: Any, text: str) -> str:
 
 
 def marked(function: Any, **options: Any) -> Any:
-    """A copy of the function, marked as a tool without scopes."""
+    """Return a copy of the function, marked as a tool without scopes."""
     return tool(oauth_scopes=(), **options)(update_wrapper(FunctionType(function.__code__, globals()), function))
 
 
 def make(name: str | None = "kit", **attributes: Any) -> type[Toolkit]:
-    """A toolkit class with these attributes."""
+    """Return a toolkit class with these attributes."""
     named = {} if name is None else {"name": name}
     return type("Kit", (Toolkit,), named | attributes)
 
@@ -79,7 +79,7 @@ def make(name: str | None = "kit", **attributes: Any) -> type[Toolkit]:
     ],
 )
 def test_a_mistake_is_named(attributes: dict[str, Any], complaint: str) -> None:
-    """The class is not made, and the message says where and what to do."""
+    """A class with a mistake is not created, and the message says where it is and what to do."""
     with pytest.raises(SettingsError, match=complaint):
         make(**attributes)
 
@@ -93,12 +93,12 @@ def test_tools_need_a_toolkit_name() -> None:
 
 
 def test_what_cannot_change_may_stand_on_the_class() -> None:
-    """Tuples, frozen sets and methods are no shared state."""
+    """Tuples, frozen sets and methods may stand on a toolkit class, because they are not shared state."""
     assert make(sizes=(1, 2), kinds=frozenset({"a"}), go=marked(fine)).tools()
 
 
 def test_shared_state_of_a_mixin_is_found() -> None:
-    """A base that is no toolkit is looked at too."""
+    """Shared state in a base that is not a toolkit is found too."""
     mixin = type("Mixin", (), {"cache": []})
 
     with pytest.raises(SettingsError, match=r"Mixin\.cache"):
@@ -106,27 +106,27 @@ def test_shared_state_of_a_mixin_is_found() -> None:
 
 
 def test_scopes_have_to_be_said() -> None:
-    """Whoever marks a tool says its OAuth scopes, were it that there are none, or names a connection."""
+    """A tool must declare its OAuth scopes, even if it needs no scope, or name a connection."""
     with pytest.raises(SettingsError, match="oauth_scopes"):
         tool()
 
 
 @pytest.mark.parametrize("options", [{"oauth_scopes": "openid"}, {"oauth_scopes": (), "phrases": "do it"}])
 def test_a_bare_string_is_no_tuple(options: dict[str, Any]) -> None:
-    """A forgotten comma does not become one scope a letter."""
+    """A string where a tuple is needed, as after a forgotten comma, is refused."""
     with pytest.raises(SettingsError, match="takes a tuple of strings; got str"):
         tool(**options)
 
 
 @pytest.mark.parametrize("method", [blocking, staticmethod(fine), classmethod(fine)])
 def test_a_tool_is_an_async_method(method: Any) -> None:
-    """What would block the loop, or is bound to nobody's instance, is no tool."""
+    """A tool must be an asynchronous method, because others would block the loop or belong to no instance."""
     with pytest.raises(SettingsError, match="has to be `async def`"):
         tool(oauth_scopes=())(method)
 
 
 def test_a_tool_is_not_hidden_by_accident() -> None:
-    """A subclass that writes a tool's method anew has to mark it again, or its effect would be anybody's guess."""
+    """A subclass that overrides a tool's method has to mark it again, because its effect would be unclear otherwise."""
     base = make(go=marked(fine))
 
     with pytest.raises(SettingsError, match=r"Kit\.go hides a tool of its base class; mark it with @tool too"):

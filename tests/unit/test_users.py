@@ -1,4 +1,4 @@
-"""People: when they were seen, and that nothing is taken from who was offboarded."""
+"""Users: when they were seen, and that nothing is accepted from those who were offboarded."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from tests.fakes.sandbox import Clock
 
 @pytest.fixture
 def clock() -> Clock:
-    """A clock that the test moves."""
+    """Return a clock that the test moves."""
     return Clock()
 
 
 @pytest.fixture
 def users(database: Database, clock: Clock) -> Users:
-    """People on that clock."""
+    """Return users on that clock."""
     return Users(database, now=clock)
 
 
 async def test_people_are_seen(users: Users, clock: Clock, ada: Principal, grace: Principal) -> None:
-    """The first time stays, the last one is to the hour, and each person has their own."""
+    """Each person's first time is kept, and their last time is recorded to the hour."""
     first = clock.now
     await asyncio.gather(*(users.admit(person) for person in (ada, grace) * 4))
     clock.now += 60
@@ -49,7 +49,7 @@ async def test_people_are_seen(users: Users, clock: Clock, ada: Principal, grace
 async def test_who_was_offboarded_is_refused(
     seen: bool, users: Users, clock: Clock, ada: Principal, grace: Principal
 ) -> None:
-    """At once and for good, whether Deputy knew them or not; the other person is let in."""
+    """An offboarded person is refused at once and for good, known or not, and another person is admitted."""
     if seen:
         await users.admit(ada)
     await users.offboard(ada)
@@ -67,7 +67,7 @@ async def test_who_was_offboarded_is_refused(
 async def test_nothing_of_theirs_is_stored(
     database: Database, users: Users, ada: Principal, grace: Principal, known: bool
 ) -> None:
-    """The intake refuses before a row is written or a conversation is woken."""
+    """The intake refuses an offboarded person before a row is written or a conversation is woken."""
     inbox, wakeups = Inbox(database), EmbeddedEngine(Supervisor())
     intake = Intake(inbox, wakeups, Backlog(inbox, 10, 10), users)
     if known:
@@ -84,7 +84,7 @@ async def test_nothing_of_theirs_is_stored(
 async def test_people_are_written_down_once_an_hour(
     users: Users, clock: Clock, ada: Principal, grace: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However much they write, and each of them for themselves."""
+    """Each person is recorded once an hour, however much they write."""
     admitted = []
     admit = users.admit
 
@@ -102,7 +102,7 @@ async def test_people_are_written_down_once_an_hour(
 
 
 async def test_a_second_offboarding_is_the_same(users: Users, clock: Clock, ada: Principal, grace: Principal) -> None:
-    """It keeps since when they are refused, and has it looked at once more whether anything is left."""
+    """A second offboarding keeps the first one's time and has the remaining access checked again."""
     first = (await users.offboard(ada)).offboarded_at
     await users.offboard(grace)
     await users.mark_ended(ada)
@@ -115,7 +115,7 @@ async def test_a_second_offboarding_is_the_same(users: Users, clock: Clock, ada:
 
 
 async def test_who_is_restored_is_let_in(users: Users, ada: Principal, grace: Principal) -> None:
-    """Only once nothing of theirs is left to end, and only they; who was never refused is told so."""
+    """A person can be restored once, after their offboarding has finished, and other offboarded people stay refused."""
     for person in (ada, grace):
         await users.offboard(person)
     with pytest.raises(OffboardedError, match="not finished"):
@@ -130,7 +130,7 @@ async def test_who_is_restored_is_let_in(users: Users, ada: Principal, grace: Pr
 
 
 async def test_a_late_end_does_not_mark_who_was_restored(users: Users, ada: Principal) -> None:
-    """Another process that finishes the same offboarding after the restoring changes nothing."""
+    """A process that finishes an offboarding after the person was restored changes nothing."""
     await users.offboard(ada)
     await users.mark_ended(ada)
     await users.restore(ada)

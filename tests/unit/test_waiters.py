@@ -1,4 +1,4 @@
-"""Waiting for a message: woken by what changes it, in this process or in another, and silent while nobody waits."""
+"""Waiting for a message: changes in any process end the wait, and nothing is asked while nobody waits."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from app.principal import Principal
 from app.supervisor import Supervisor
 from tests.fakes.core_server import inbound
 
-LONG = 30.0  # seconds; no test waits for so long unless it fails
+LONG = 30.0  # seconds; a test waits this long only if it fails
 
 
 class CountingInbox(Inbox):
-    """An inbox that counts how often it is asked about messages that somebody waits for."""
+    """An inbox that counts the queries about messages that somebody waits for."""
 
     looks = 0
 
     async def versions(self, message_ids: Iterable[str]) -> dict[str, Version]:
-        """Count and look."""
+        """Count the call and return the versions."""
         self.looks += 1
         return await super().versions(message_ids)
 
 
 @pytest.fixture
 def inbox(database: Database) -> CountingInbox:
-    """An empty inbox."""
+    """Return an empty inbox."""
     return CountingInbox(database)
 
 
@@ -52,7 +52,7 @@ async def test_a_wait_ends_when_its_message_is_woken_and_no_other(
 
 
 async def test_a_change_between_the_read_and_the_wait_is_not_missed(inbox: CountingInbox, ada: Principal) -> None:
-    """Whoever read the row before it changed, and waits after it, is woken at once; the next wait is a new one."""
+    """A wait that begins after its message changed ends at once, and the next wait is a new one."""
     waiters = Waiters(inbox)
     message, _ = await inbox.accept(inbound(ada))
     with waiters.waiting(message.message_id) as waiter:
@@ -65,7 +65,7 @@ async def test_a_change_between_the_read_and_the_wait_is_not_missed(inbox: Count
 async def test_what_another_process_changes_is_noticed_by_one_look_for_all(
     inbox: CountingInbox, database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """Many waits cost one question at a time; those whose message another process began are woken, the rest are not."""
+    """One query serves all waits; it wakes those whose message another process began, and no others."""
     waiters, elsewhere = Waiters(inbox), Inbox(database)
     (mine, _), (theirs, _) = [await inbox.accept(inbound(person, conversation=person.user)) for person in (ada, grace)]
     with waiters.waiting(mine.message_id) as waiter, waiters.waiting(theirs.message_id) as other:
@@ -85,7 +85,7 @@ async def test_what_another_process_changes_is_noticed_by_one_look_for_all(
 async def test_a_running_look_wakes_and_is_silent_while_nobody_waits(
     inbox: CountingInbox, database: Database, ada: Principal
 ) -> None:
-    """The background look notices another process's change; once the last wait is over, the database is left alone."""
+    """The background look notices another process's change, and asks the database nothing when nobody waits."""
     waiters, elsewhere = Waiters(inbox, look_seconds=0.001), Inbox(database)
     message, _ = await inbox.accept(inbound(ada))
     async with waiters.running(Supervisor()):
@@ -100,7 +100,7 @@ async def test_a_running_look_wakes_and_is_silent_while_nobody_waits(
 
 
 async def test_nobody_waits_while_the_process_stops(inbox: CountingInbox, ada: Principal) -> None:
-    """The end wakes every wait, and a wait that begins later ends at once."""
+    """Stopping wakes every wait, and a wait that begins later ends at once."""
     waiters = Waiters(inbox)
     message, _ = await inbox.accept(inbound(ada))
     with waiters.waiting(message.message_id) as waiter:

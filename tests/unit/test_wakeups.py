@@ -1,4 +1,4 @@
-"""Wake-ups between whoever makes work and the worker."""
+"""Wake-ups between those who make work and the worker."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ONE, OTHER = (ConversationKey("http", "demo", name) for name in ("one", "other")
 
 
 async def test_a_conversation_waits_once_however_often_it_is_woken() -> None:
-    """Wake-ups of a conversation that waits already are merged; it keeps its place."""
+    """Wake-ups of a conversation that already waits are merged, and it keeps its place."""
     wakeups = EmbeddedEngine(Supervisor())
     for conversation in (ONE, OTHER, ONE, ONE):
         await wakeups.wake(conversation)
@@ -33,7 +33,7 @@ async def test_a_conversation_waits_once_however_often_it_is_woken() -> None:
 
 
 async def test_a_wake_up_after_the_taking_counts_again() -> None:
-    """A conversation that was taken and is woken once more is given once more."""
+    """A conversation that is woken again after it was taken is given out again."""
     wakeups = EmbeddedEngine(Supervisor())
     await wakeups.wake(ONE)
     await wakeups.next()
@@ -43,7 +43,7 @@ async def test_a_wake_up_after_the_taking_counts_again() -> None:
 
 
 async def test_who_waits_is_woken() -> None:
-    """A worker that waits gets the conversation as soon as somebody wakes it, also after a wait that was given up."""
+    """A waiting worker gets a conversation as soon as it is woken, even after an earlier wait timed out."""
     wakeups = EmbeddedEngine(Supervisor())
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(wakeups.next(), 0.01)
@@ -57,7 +57,7 @@ async def test_who_waits_is_woken() -> None:
 async def test_the_door_stores_and_then_wakes_a_duplicate_too(
     database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """Every post wakes its conversation, for whoever stored the first may have ended before the wake-up."""
+    """A duplicate wakes its conversation too, because the process that stored the first may have ended before."""
     wakeups = EmbeddedEngine(Supervisor())
     inbox = Inbox(database)
     intake = Intake(inbox, wakeups, Backlog(inbox, 10, 10), Users(database))

@@ -1,4 +1,4 @@
-"""Answers as WhatsApp shows them: its own markup, buttons and lists, cut into messages that it takes."""
+"""Answers as WhatsApp shows them: in its own markup, with buttons and lists, and cut into messages of its length."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from interfaces.whatsapp.outgoing import payloads
     ],
 )
 def test_markdown_is_shown_in_whatsapps_markup(markdown: str, shown: str) -> None:
-    """Headings and links, which it has not, are put into words."""
+    """Markdown becomes WhatsApp's markup, and headings and links, which it lacks, become text."""
     assert rendered(markdown) == shown
 
 
 @pytest.mark.parametrize("secret", ["_aB_", "__x__", "a_b_", "-_*a*", "~a~b"])
 def test_an_address_stays_as_it_is(secret: str) -> None:
-    """A consent link is a secret of letters, hyphens and underscores: one lost sign and it opens nothing."""
+    """An address is not changed, because a consent link opens nothing if one character of its secret is lost."""
     address = f"https://deputy.example/connect/google/{secret}x"
 
     assert (
@@ -44,7 +44,7 @@ def test_an_address_stays_as_it_is(secret: str) -> None:
 
 
 def test_what_is_to_be_approved_is_shown_to_the_letter() -> None:
-    """Arguments stand in code: no mark in them formats, links or hides anything, and no fence ends the code."""
+    """Arguments are shown as code, in which no mark formats, links or hides anything, and no fence ends the code."""
     question = "Send this mail?\n    To: a_b_@x\n    Text: *hi* [a](b) ```\n      | [x]: y\nReply `approve 3f2a`."
     head, code, tail = rendered(question).split("\n\n")
 
@@ -55,7 +55,7 @@ def test_what_is_to_be_approved_is_shown_to_the_letter() -> None:
 
 
 def test_what_a_server_asks_is_shown_to_the_letter() -> None:
-    """In a reply that is verbatim each indented line is code, however far it is indented; our own lines are not."""
+    """In a verbatim reply every indented line is code, however deep its indent, and Deputy's own lines are not."""
     asked = "    *How* many?\n    ```\n  __Co__pies [a](b) (words)\n    1. __init__\n"
     question = f"The server office asks you:\n{asked}Reply `deny 3f2a`."
     (shown,) = payloads(ReplyContent(question, verbatim=True), with_buttons=True)
@@ -67,7 +67,7 @@ def test_what_a_server_asks_is_shown_to_the_letter() -> None:
 
 
 def test_nothing_is_hidden() -> None:
-    """HTML, entities and definitions of links are words like any other."""
+    """HTML, entities and definitions of links are shown like any other text."""
     assert (
         rendered("[a]: https://x.example\n&nbsp;<b>x</b><!-- y -->")
         == "[a]: https://x.example\n&nbsp;<b>x</b><!-- y -->"
@@ -75,13 +75,13 @@ def test_nothing_is_hidden() -> None:
 
 
 def test_a_mark_that_markdown_leaves_alone_formats_nothing() -> None:
-    """A zero-width space follows a mark at the beginning of a word; within words and numbers nothing is added."""
+    """A mark that Markdown escapes is followed by a zero-width space where a word begins, but not within words."""
     assert rendered(r"\*not bold\* 2\*3 a\_b") == "*\u200bnot bold* 2*3 a_b"
 
 
 @pytest.mark.parametrize("unit", ["word ", "🙂", "e\u0301", "\n\n- item", "    a line of code\n"])
 def test_every_part_of_a_long_answer_is_taken(unit: str) -> None:
-    """However long an answer is, and whatever it is made of, WhatsApp takes every part, and nothing is lost."""
+    """WhatsApp accepts every part of a long answer, and no text is lost."""
     text = unit * (12_000 // len(unit))
     parts = payloads(ReplyContent(text), with_buttons=True)
     bodies = [check_content(part, media=(), templates=()) for part in parts]
@@ -112,7 +112,7 @@ def _buttons(count: int, label: str = "Choice {}") -> tuple[Button, ...]:
     ],
 )
 def test_buttons_are_shown_as_far_as_they_fit(buttons: tuple[Button, ...], kind: str) -> None:
-    """Up to three are buttons, up to ten a list; a label that does not fit gives way to its command."""
+    """Up to three choices are buttons and up to ten a list; a label that does not fit is replaced by its command."""
     (shown,) = payloads(ReplyContent("Which one?", buttons), with_buttons=True)
     said = check_content(shown, media=(), templates=())
 
@@ -122,7 +122,7 @@ def test_buttons_are_shown_as_far_as_they_fit(buttons: tuple[Button, ...], kind:
 
 
 def test_a_press_says_the_command() -> None:
-    """The id of a button is what its person could type."""
+    """The id of a button is the command that its person could type."""
     (shown,) = payloads(ReplyContent("Send it?", (Button("Approve", command="approve 3f2a"),)), with_buttons=True)
 
     assert shown["interactive"]["action"]["buttons"] == [
@@ -131,7 +131,7 @@ def test_a_press_says_the_command() -> None:
 
 
 def test_buttons_stand_below_the_last_part() -> None:
-    """A long text comes first; a last part that is too long for buttons has them below a word of their own."""
+    """A long text comes before its buttons; a last part too long for buttons has them below a short text."""
     long = payloads(ReplyContent("x" * 1500, _buttons(2)), with_buttons=True)
     longer = payloads(ReplyContent("x" * 4500, _buttons(2)), with_buttons=True)
     in_group = payloads(ReplyContent("x", _buttons(2)), with_buttons=False)

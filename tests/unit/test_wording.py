@@ -1,4 +1,4 @@
-"""docs/wording.md has everything that a person can read, and it speaks with one voice."""
+"""docs/wording.md contains every text that a person can read, in one voice."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from tests import wording
 
 PAGE = wording.ROOT / "docs/wording.md"
-# What reads like a program or like another voice, with what to write instead.
+# Words that read like a program or like another voice, with what to write instead.
 FOREIGN = {
     r"\bValue error\b": "what is wrong",
     r"\bwhoever\b": "who, or anybody",
@@ -26,25 +26,25 @@ FOREIGN = {
 
 @cache
 def page() -> str:
-    """The page, made once for all tests here."""
+    """Return the page, which is made once for all tests here."""
     return wording.page()
 
 
 def test_the_page_is_made_from_the_source() -> None:
-    """`make docs` writes it; a sentence that changes shows in it, to be read beside the others."""
+    """The page is what `make docs` writes, so that a changed sentence can be read beside the others."""
     assert PAGE.read_text(encoding="utf-8") == page(), "run `make docs`"
 
 
 @pytest.mark.parametrize("pattern", FOREIGN)
 def test_one_voice(pattern: str) -> None:
-    """No sentence in the chat or on a page has words that the others do without."""
+    """No sentence in the chat or on a page uses words from another voice."""
     told, _, _ = page().partition("## On the command line")
 
     assert [line for line in told.splitlines() if re.search(pattern, line)] == [], FOREIGN[pattern]
 
 
 def test_what_is_listed() -> None:
-    """Sentences of literals and of f-strings, joined lines included; not docstrings, logs, patterns or assertions."""
+    """Literals and f-strings are listed, joined lines included; docstrings, logs, patterns and assertions are not."""
     module = '''
 """A module of words."""
 ALONE = "one word and more"
@@ -66,7 +66,7 @@ def say(name: "an annotation of words") -> str:
 
 
 def test_everything_that_a_person_knows_is_on_the_page() -> None:
-    """Words from each part: commands, questions, apologies, pages, channels and help."""
+    """The page has words from each part: commands, questions, apologies, pages, channels and help."""
     page = wording.page()
     words = (
         "Nothing waits for your decision.", "Send this mail?", "My model provider is overloaded.", "reading a mail",

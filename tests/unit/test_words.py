@@ -1,4 +1,4 @@
-"""What people type is what they meant, and costs no more than its length."""
+"""People's texts are understood as they meant them, in time proportional to their length."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ SENT_BACK = (
 @pytest.mark.parametrize("form", SENT_BACK)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_is_understood_as_it_is_sent_back(command: str, form: str) -> None:
-    """Marks of code and style, quotes, stops, spaces and signs that nobody sees are no part of a command."""
+    """Marks of code and style, quotes, stops, spaces and invisible characters are not part of a command."""
     assert words_of(form.format(command.upper())) == tuple(command.split())
 
 
 def test_words_are_compared_in_one_normal_form() -> None:
-    """A letter with its accent is one word, however a keyboard composes it."""
+    """A letter with an accent is the same word, however a keyboard composes it."""
     assert words_of("use ars\u0327iv") == words_of("use ar\u015fiv") == ("use", "ar\u015fiv")
 
 
 def test_a_long_text_is_no_command() -> None:
-    """It has no words at all, so no command looks at it."""
+    """A long text has no words, so no command looks at it."""
     assert words_of("use work " * 50) == ()
     assert find_decision("approve 3f2a" + " " * 39_980 + "x") is None
 
@@ -53,7 +53,7 @@ HOSTILE: dict[str, Callable[[int], str]] = {
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
 def test_a_text_costs_no_more_than_its_length(text: Callable[[int], str]) -> None:
-    """Fifty times the length costs about fifty times as much; a pattern that tries again costs 2,500 times."""
+    """A text that is fifty times as long takes about fifty times as long; with backtracking it would be 2,500 times."""
     assert not grows_faster(
         lambda text: (words_of(text), pieces_of(text), find_code(text), find_decision(text), find_answer(text)), text
     )
@@ -70,17 +70,17 @@ def test_a_text_costs_no_more_than_its_length(text: Callable[[int], str]) -> Non
     ],
 )
 def test_an_answer_is_read_as_it_is_written(text: str, answer: str) -> None:
-    """Marks around the words of the command are left out; the answer keeps its lines."""
+    """Marks around the words of the command are removed, and the answer keeps its lines."""
     assert find_answer(text) == GivenAnswer("3f2a", answer)
 
 
 @pytest.mark.parametrize("text", ["", "answer", "answer me", "answer 3f2", "answer 3f2ag x", "the answer 3f2a 12"])
 def test_another_sentence_is_no_answer(text: str) -> None:
-    """It goes to the assistant."""
+    """A sentence that is not an answer is left to the assistant."""
     assert find_answer(text) is None
 
 
 def test_no_command_has_a_pattern() -> None:
-    """Commands compare words: a regular expression over a whole message is what was quadratic."""
+    """Commands compare words and use no regular expressions, which took quadratic time on a whole message."""
     chat = Path(__file__).parents[2] / "app" / "chat"
     assert [path.name for path in sorted(chat.glob("*.py")) if "re.compile" in path.read_text()] == []

@@ -1,4 +1,4 @@
-"""Whom a Workspace's people are acted for as: the address that their channel has verified, and nobody else."""
+"""The address that Deputy acts as for a person in a Workspace: the one their channel has verified, and no other."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ READING, SENDING = frozenset({READ}), frozenset({SEND})
 
 @dataclass
 class Addresses:
-    """A channel's directory; `asked` are those who were looked up."""
+    """A channel's directory; `asked` are the users that were looked up."""
 
     emails: dict[str, str | None]
     asked: list[str] = field(default_factory=list)
@@ -45,32 +45,32 @@ class Google:
 
 @pytest.fixture
 def clock() -> Clock:
-    """A clock that the test moves."""
+    """Return a clock that the test moves."""
     return Clock()
 
 
 @pytest.fixture
 def google(clock: Clock) -> Google:
-    """A Google that delegates all."""
+    """Return a Google that delegates everything."""
     return Google(clock)
 
 
 @pytest.fixture
 def directory() -> Addresses:
-    """Knows Ada and Grace."""
+    """Return a directory that knows Ada and Grace."""
     return Addresses({"ada": "ada@acme.example", "grace": "Grace@ACME.example"})
 
 
 @pytest.fixture
 def tokens(directory: Addresses, google: Google, clock: Clock) -> WorkspaceTokens:
-    """One domain is served."""
+    """Return the tokens of one served domain."""
     return WorkspaceTokens({"http": directory}, google, domains=("acme.example",), now=clock)
 
 
 async def test_each_is_acted_for_as_their_own_address(
     tokens: WorkspaceTokens, google: Google, ada: Principal, grace: Principal
 ) -> None:
-    """Two people at once, many times over: each token is their own subject's, got once."""
+    """Many concurrent requests of two people each get a token for their own address, which is fetched once."""
     people = [ada, grace] * 8
     given = await asyncio.gather(*(tokens.fresh(person, READING) for person in people))
 
@@ -80,7 +80,7 @@ async def test_each_is_acted_for_as_their_own_address(
 
 
 async def test_a_tool_has_a_token_for_its_own_scopes_only(tokens: WorkspaceTokens, ada: Principal) -> None:
-    """What one tool was given is never what another one gets, though the person is the same."""
+    """A tool never gets another tool's token, even for the same person."""
     reading, sending = await tokens.fresh(ada, READING), await tokens.fresh(ada, SENDING)
 
     assert reading.access_token != sending.access_token
@@ -96,7 +96,7 @@ async def test_a_tool_has_a_token_for_its_own_scopes_only(tokens: WorkspaceToken
 async def test_nobody_outside_and_nobody_unverified(
     email: str | None, tokens: WorkspaceTokens, directory: Addresses, google: Google, ada: Principal, grace: Principal
 ) -> None:
-    """Without an address in exactly an allowed domain Google is not asked; another person is none the worse."""
+    """Google is not asked without an address in exactly an allowed domain, and another person is not affected."""
     directory.emails["ada"] = email
     with pytest.raises(AccessRefusedError, match=r"administrator"):
         await tokens.fresh(ada, READING)
@@ -109,7 +109,7 @@ async def test_nobody_outside_and_nobody_unverified(
 async def test_a_channel_without_a_directory_is_refused(
     tokens: WorkspaceTokens, google: Google, ada: Principal
 ) -> None:
-    """The same ids on another platform are another person, of whom no address is known."""
+    """The same ids on another platform are a different person, whose address is unknown."""
     with pytest.raises(AccessRefusedError, match="telegram:demo:ada"):
         await tokens.fresh(Principal("telegram", ada.tenant, ada.user), READING)
 
@@ -119,7 +119,7 @@ async def test_a_channel_without_a_directory_is_refused(
 async def test_a_changed_address_is_seen(
     tokens: WorkspaceTokens, directory: Addresses, clock: Clock, ada: Principal
 ) -> None:
-    """After five minutes the channel is asked again, and a token for the former address is not given out any more."""
+    """After five minutes the channel is asked again, and a token for the former address is no longer given out."""
     before = await tokens.fresh(ada, READING)
     directory.emails["ada"] = "lovelace@acme.example"
     clock.now += ADDRESS_SECONDS
@@ -133,7 +133,7 @@ async def test_a_changed_address_is_seen(
 
 
 async def test_a_token_is_got_anew_before_its_end(tokens: WorkspaceTokens, clock: Clock, ada: Principal) -> None:
-    """With 300 seconds left google-auth would call it expired; so there are always more."""
+    """A token is renewed when 300 seconds are left, because google-auth would consider it expired."""
     first = await tokens.fresh(ada, READING)
     clock.now += 3299
     still = await tokens.fresh(ada, READING)
@@ -145,7 +145,7 @@ async def test_a_token_is_got_anew_before_its_end(tokens: WorkspaceTokens, clock
 
 
 async def test_a_rejected_token_is_not_given_again(tokens: WorkspaceTokens, ada: Principal, grace: Principal) -> None:
-    """After a 401 there is a new one for that person, and the other's is kept."""
+    """After a 401 its person gets a new token, and another person's token is kept."""
     refused, theirs = await tokens.fresh(ada, READING), await tokens.fresh(grace, READING)
     renewed = await tokens.fresh(ada, READING, rejected=refused.access_token)
 
@@ -154,14 +154,14 @@ async def test_a_rejected_token_is_not_given_again(tokens: WorkspaceTokens, ada:
 
 
 async def test_a_token_with_less_is_no_access(tokens: WorkspaceTokens, google: Google, ada: Principal) -> None:
-    """Where Google gives less than was asked for, the words name what an administrator has to add."""
+    """If Google grants less than was asked for, the error names what an administrator has to add."""
     google.lacking = SENDING
     with pytest.raises(AccessRefusedError, match=r"gmail\.send"):
         await tokens.fresh(ada, READING | SENDING)
 
 
 async def test_tokens_show_nowhere(tokens: WorkspaceTokens, ada: Principal) -> None:
-    """Neither what is given out nor what gives it shows a token in its repr."""
+    """Neither the access nor its source shows a token in its repr."""
     access = await tokens.fresh(ada, READING)
 
     assert "token-ada" in access.access_token

@@ -35,19 +35,19 @@ def _utc(text: str) -> int:
     ("day", "zone", "first", "after_last"),
     [
         (date(2026, 12, 1), BERLIN, "2026-11-30T23:00", "2026-12-01T23:00"),
-        (date(2026, 3, 29), BERLIN, "2026-03-28T23:00", "2026-03-29T22:00"),  # of 23 hours
-        (date(2026, 10, 25), BERLIN, "2026-10-24T22:00", "2026-10-25T23:00"),  # of 25 hours
-        (date(2026, 4, 24), CAIRO, "2026-04-23T22:00", "2026-04-24T21:00"),  # begins at 1: midnight is skipped
+        (date(2026, 3, 29), BERLIN, "2026-03-28T23:00", "2026-03-29T22:00"),  # has 23 hours
+        (date(2026, 10, 25), BERLIN, "2026-10-24T22:00", "2026-10-25T23:00"),  # has 25 hours
+        (date(2026, 4, 24), CAIRO, "2026-04-23T22:00", "2026-04-24T21:00"),  # begins at 1, because midnight is skipped
         (date(2026, 12, 1), ZoneInfo("Pacific/Kiritimati"), "2026-11-30T10:00", "2026-12-01T10:00"),
     ],
 )
 def test_a_day_lasts_from_its_midnight_to_the_next(day: date, zone: ZoneInfo, first: str, after_last: str) -> None:
-    """However long it is."""
+    """A day lasts from its midnight to the next, even if it has 23 or 25 hours."""
     assert days(day, day, zone) == f"after:{_utc(first)} before:{_utc(after_last)}"
 
 
 def test_the_first_day_comes_first() -> None:
-    """And no day is no search."""
+    """Days in the wrong order are refused, and no days give an empty search."""
     with pytest.raises(ToolError, match="the first day comes first"):
         days(date(2026, 12, 2), date(2026, 12, 1), BERLIN)
     assert days(None, None, BERLIN) == ""
@@ -67,7 +67,7 @@ def test_the_first_day_comes_first() -> None:
     ],
 )
 def test_dates_in_a_search_are_the_persons_days(query: str, searched: str) -> None:
-    """What is quoted, what is no date and what counts from now stays as it is."""
+    """Dates in a search begin at the person's midnight; quoted texts, non-dates and relative times stay as they are."""
     assert in_seconds(query, BERLIN) == searched
 
 
@@ -75,17 +75,17 @@ def test_dates_in_a_search_are_the_persons_days(query: str, searched: str) -> No
     ("at", "shown"),
     [
         ("2026-10-25T00:30:00", "2026-10-25T02:30:00+02:00"),
-        ("2026-10-25T01:30:00", "2026-10-25T02:30:00+01:00"),  # the clocks show it twice
+        ("2026-10-25T01:30:00", "2026-10-25T02:30:00+01:00"),  # the clocks show this time twice
         ("2026-03-29T01:00:00", "2026-03-29T03:00:00+02:00"),
     ],
 )
 def test_a_time_has_the_offset_of_its_day(at: str, shown: str) -> None:
-    """Two times that clocks show alike can be told apart."""
+    """Two times that clocks show alike have different offsets."""
     assert received_at({"internalDate": str(_utc(at) * 1000)}, BERLIN) == shown
 
 
 class _Calendars:
-    """Calendars that name a zone for each person, and count how often they are asked."""
+    """Calendars that name a zone for each person and count how often they are asked."""
 
     def __init__(self) -> None:
         self.zones: dict[str, str | GoogleError] = {"ada": "Europe/Berlin", "grace": "Africa/Cairo"}
@@ -96,14 +96,14 @@ class _Calendars:
         self.apis = GoogleApis(None)
 
     async def zone(self, person: Principal) -> ZoneInfo:
-        """What a tool that reads the person's mail is told."""
+        """Return the zone that a tool gets that reads the person's mail."""
         with new_run():
             credentials = Credentials(person, self.tokens, Deadline.after(30))
             await credentials.ensure(frozenset({READ_MAIL}))
 
             google = FakeGoogle(person, self.apis, self._answer)
             found = await PersonZone(person, credentials, google, self.known).get()
-            assert credentials._ensured() == {READ_MAIL}  # the tool has got no further permission
+            assert credentials._ensured() == {READ_MAIL}  # the tool has gained no permission
             return found
 
     def _answer(self, person: Principal, request: HttpRequest) -> object:
@@ -115,7 +115,7 @@ class _Calendars:
 
 
 async def test_two_people_have_their_own_zone(ada: Principal, grace: Principal) -> None:
-    """Asked for once, and neither's is the other's; the tool gets no further permission by it."""
+    """Each person's zone is asked for once and is their own, and the tool gains no permission from it."""
     calendars = _Calendars()
     for person in (ada, grace):
         calendars.tokens.grant(person, READ_MAIL, READ_EVENTS)
@@ -127,7 +127,7 @@ async def test_two_people_have_their_own_zone(ada: Principal, grace: Principal) 
 
 
 async def test_nobody_is_asked_for_their_calendar(ada: Principal, grace: Principal) -> None:
-    """Without the permission the zone is unknown, and a minute later with it; a fault of Google's fails no tool."""
+    """Without permission, or after a fault of Google, the zone is UTC; with permission it is known a minute later."""
     calendars = _Calendars()
     calendars.tokens.grant(ada, READ_MAIL)
     calendars.tokens.grant(grace, READ_MAIL, READ_EVENTS)
@@ -144,7 +144,7 @@ async def test_nobody_is_asked_for_their_calendar(ada: Principal, grace: Princip
 
 
 async def test_a_fault_of_googles_is_forgotten_within_a_minute(ada: Principal, grace: Principal) -> None:
-    """Days begin at midnight UTC while Google does not say the zone, and not for an hour after that."""
+    """Days begin at midnight UTC only while Google does not answer, and for at most a minute after that."""
     calendars = _Calendars()
     for person in (ada, grace):
         calendars.tokens.grant(person, READ_MAIL, READ_EVENTS)
@@ -159,7 +159,7 @@ async def test_a_fault_of_googles_is_forgotten_within_a_minute(ada: Principal, g
 
 @pytest.mark.parametrize("day", [date(9999, 12, 31), date(1979, 12, 31), "9999-12-31"])
 def test_a_day_that_cannot_be_counted_from_is_no_argument(day: object) -> None:
-    """A model may write the last day there is for "no end"; it is told, instead of a fault of the tool."""
+    """A day that cannot be counted from is refused as an argument; the last day that can be is accepted."""
     with pytest.raises(ValidationError):
         TypeAdapter(Day).validate_python(day)
     assert TypeAdapter(Day).validate_python(LAST_DAY) == LAST_DAY
@@ -167,7 +167,7 @@ def test_a_day_that_cannot_be_counted_from_is_no_argument(day: object) -> None:
 
 
 def test_known_zones_are_forgotten(ada: Principal, grace: Principal) -> None:
-    """After an hour, because people travel; what another account of the same person has is its own."""
+    """A zone is forgotten after an hour, and is known only for the person and the account that it belongs to."""
     now = 0.0
     known = KnownZones(lambda: now)
     known.keep(ada, "one", BERLIN)
