@@ -123,7 +123,7 @@ async def test_an_end_is_written_down(tmp_path: Path, databases: Databases, ada:
 
 
 async def test_each_message_has_its_own_rows(journeys: Journeys) -> None:
-    """A message's rows are its sender's alone; what acts has a row before its call, and the tool's own comes last."""
+    """A message's rows are its sender's; a tool that acts has a row before its calls, and each tool has one last."""
     decisions = (AuditEvent.APPROVE, AuditEvent.DENY)
     entries = [entry for rows in journeys.rows.values() for entry in rows if entry.message_id]
     entries = [entry for entry in entries if entry.event not in decisions]

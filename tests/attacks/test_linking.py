@@ -170,7 +170,7 @@ async def test_login_csrf(attack: Attack) -> None:
 
 
 async def test_form_on_mallorys_site(attack: Attack) -> None:
-    """Mallory's site posts her link in the victim's browser, past the page that warns her: refused, and not used up."""
+    """Another site's form that posts Mallory's link in the victim's browser is refused, and does not use it up."""
     link = await attack.link(attack.mallory)
     for site in ("cross-site", "same-site"):
         headers = {"Sec-Fetch-Site": site, "Origin": "https://mallory.example"}

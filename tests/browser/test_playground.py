@@ -278,7 +278,7 @@ async def look(seat: Seat, scheme: Literal["light", "dark"]) -> list[str]:
 
 
 async def test_everybody_can_use_the_page(server: Server, seats: tuple[Seat, Seat]) -> None:
-    """Light and dark, wide and at 360 px: axe-core finds nothing serious, and all of it can be read and reached."""
+    """Light and dark, wide and at 360 px, axe-core finds nothing serious, and all can be read and reached by key."""
     for seat in seats:
         await server.connect(seat.player.principal, seat.email)
     in_light, in_dark = await asyncio.gather(look(seats[0], "light"), look(seats[1], "dark"))

@@ -37,7 +37,7 @@ class Census:
         return Counter(name for name, _ in self._made)
 
     async def alive(self, seconds: float) -> Counter[str]:
-        """How many of them are still there; tasks and threads that are ending are given this while."""
+        """Return the number of objects still alive, by class; allow ending tasks and threads this many seconds."""
         await fading((reference for _, reference in self._made), seconds)
         left = Counter(name for name, reference in self._made if reference() is not None)
         return left + Counter(type(each).__qualname__ for each in self._in_memory() if id(each) not in self._before)

@@ -39,7 +39,7 @@ class Crowd:
     asked: set[tuple[Member, str]] = field(default_factory=set)
 
     def greetings(self, text: str) -> list[Delivery]:
-        """The first messages: on Telegram and WhatsApp nobody is written to alone who has not done so first."""
+        """Return a first message of each person on a platform that lets the assistant only answer in private."""
         greeting = [member for member in self.members if member.platform in ("telegram", "whatsapp")]
         return [self.delivery(member, text, None, event) for event, member in enumerate(greeting)]
 

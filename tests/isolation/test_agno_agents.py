@@ -40,7 +40,7 @@ def _fresh() -> None:
 
 
 async def test_thirty_people_at_once_each_have_their_own(tmp_path: Path) -> None:
-    """Each is answered from their own agent, and all agents are dead before the collector runs."""
+    """Thirty people at once are each answered by their own agent; all are freed without the cyclic collector."""
 
     async def ask(app: AppClient, number: int) -> str:
         answer = (await app.ask(person(number), "whoami")).json()

@@ -87,7 +87,7 @@ async def _token(container: Application, person: Principal) -> str | None:
 
 
 async def _all_ask(server: Server, people: list[Principal]) -> list[tuple[Principal, str, str]]:
-    """Everybody writes all of it, in conversations of their own, mixed up; who, the state, and the answer."""
+    """Let everybody write every message at once, in one conversation each; return sender, state and answer of each."""
 
     async def ask(person: Principal, text: str) -> tuple[Principal, str, str]:
         posted = (await server.ask(person, text, conversation=text)).json()

@@ -1,4 +1,4 @@
-"""Watches a server's requests from within: which objects they made, and whose token each person's credentials gave."""
+"""Watches a server's requests from within: the objects they made, and the tokens that people's credentials gave."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Watch:
         return Counter(name for name, _ in self._made)
 
     async def alive(self, seconds: float) -> Counter[str]:
-        """How many of them are still there; tasks and threads that are ending are given this while."""
+        """Return the number of objects still alive, by class; allow ending tasks and threads this many seconds."""
         await fading((reference for _, reference in self._made), seconds)
         return Counter(name for name, reference in self._made if reference() is not None)
 
