@@ -1,4 +1,4 @@
-"""Secrets and mails are shown nowhere: the whole demonstration at debug level, and then every place is searched."""
+"""Secrets and mails appear only where they belong: people use everything at debug level, and each place is searched."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """Attacks by somebody who can write to the database but has no key, and moves rows or values between people.
 
 Sealed values open only for their own row and person. Messages, approvals and parked runs are not sealed, because
-people's
-words are not; but each of their tables names the person, and none of them names an account.
+people's words are not; but each of their tables names the person, and none of them names an account.
 """
 
 from __future__ import annotations

@@ -56,8 +56,7 @@ class Target:
     Attributes:
         kinds: Valid payloads of every kind.
         post: Sends a payload with the proof that it needs.
-        valid: Returns another person's valid payload with the given words, sent in the same request as a mutated one or
-        after it.
+        valid: Returns another person's valid payload with the given words, which is sent with or after a mutated one.
         beside: Puts a valid payload into the same request as a mutated one; None if a request carries only one.
         taken: Whether every payload must be acknowledged, because the platform would keep sending a refused one.
     """

@@ -43,8 +43,7 @@ class Posting:
         """Post everything: each conversation in order, all of them concurrently, each message once it is allowed.
 
         Repeated messages are posted twice concurrently, so that the two race; the second one may arrive after the
-        message that
-        was written next.
+        message that was written next.
         """
         slots = asyncio.Semaphore(_AT_ONCE)
 

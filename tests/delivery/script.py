@@ -85,8 +85,7 @@ def write_script(random_: random.Random, *, messages: int, conversations: int, r
     """Spread messages over conversations: half are direct chats, half are threads in which two people take turns.
 
     The two companies' people have the same user ids, and write in the same threads. The first conversations of either
-    kind
-    exist in both tenants.
+    kind exist in both tenants.
     """
     lines: list[list[Line]] = [[] for _ in range(conversations)]
     places = [_place(number) for number in range(conversations)]

@@ -25,8 +25,7 @@ class Verdict:
         doubled: It was finished more than once, or Slack shows another run's answer than the row holds.
         overlapping: It was in progress at the same time as another message of its conversation or another run of it.
         disordered: It was stored or begun out of the order in which it was written, or its history was not what the
-            same
-            person had written before. A message that was put back may be overtaken by other people's.
+            same person had written before. A message that was put back may be overtaken by other people's.
         unanswered: Slack has no answer to it.
         copies: The number of answers that Slack has beyond the first.
         foreign: Its answer is in another place or carries another person's badge, or its row names another sender.
@@ -124,8 +123,7 @@ def _walk(lines: Mapping[str, Line], changes: Iterable[Change]) -> _Walked:
     """Follow the rows through their changes: one at a time in a conversation, each after all earlier ones are done.
 
     A message that was put back may wait for another attempt. Meanwhile it holds up later messages of its own person,
-    and
-    other people's may overtake them all.
+    and other people's may overtake them all.
     """
     conversations: defaultdict[tuple[str, str], list[Line]] = defaultdict(list)
     for line in lines.values():

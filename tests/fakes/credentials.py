@@ -31,7 +31,7 @@ def google_tokens(
     expires_in: float = HOUR,
     now: float = NOW,
 ) -> ProviderTokens:
-    """Tokens that say whose they are: ``access-ada-1`` and ``refresh-ada-1``, of the account ``ada`` if no other."""
+    """Return tokens named by person, ``access-ada-1`` and ``refresh-ada-1``, for the account ``ada`` by default."""
     account = account or name.partition("-")[0]
     return ProviderTokens(
         access_token=f"access-{name}",

@@ -13,8 +13,7 @@ async def fading(references: Iterable[weakref.ref[Any]], seconds: float = 30.0) 
     """Return once all of these objects are freed, or when the time is up.
 
     A thread that has just returned its result holds its arguments until it runs again, which may be soon or late; so
-    may a
-    task that is ending.
+    may a task that is ending.
     """
     watched = [*references]
     with suppress(TimeoutError):

@@ -94,7 +94,7 @@ def naive_utc(seconds: float) -> datetime:
 
 
 def gmail(request: Received) -> Reply:
-    """Answer `messages.get`, alone or in a batch, with whose it is; ``missing`` is not there, ``garbled`` no JSON."""
+    """Answer `messages.get`, alone or in a batch, with the bearer's person; ``missing`` gives 404, ``garbled`` HTML."""
     if request.path.startswith("/batch"):
         return batch(request, gmail)
     person = request.bearer.removeprefix("token-")

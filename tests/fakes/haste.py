@@ -34,8 +34,7 @@ def haste() -> Iterator[None]:
     """Speed up servers, HTTP clients and databases until the block ends.
 
     - Uvicorn checks ten times a second whether to stop, and then whether its connections are closed. Here it is woken,
-    and
-      checks every 5 ms while it stops.
+      and checks every 5 ms while it stops.
     - An HTTP client times out after 5 s, which a busy machine may exceed. Here it waits for a minute.
     - An HTTP client reads the system's certificates in 25 ms. Here all clients share what the first one read.
     - SQLAlchemy compiles each statement once per engine. Here all engines of one kind of database share them.

@@ -56,8 +56,7 @@ def running_postgres(binaries: Path) -> Iterator[Cluster]:
     """Start a cluster in a temporary folder and stop it at the end.
 
     The folder is in memory if there is room, because every new database writes eight megabytes. PostgreSQL refuses to
-    run
-    as root, so root runs it as the user that Debian's package creates.
+    run as root, so root runs it as the user that Debian's package creates.
     """
     owner = "postgres" if os.geteuid() == 0 else None
     folder = Path(tempfile.mkdtemp(prefix="deputy-postgres-", dir=folder_in_memory()))

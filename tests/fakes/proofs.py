@@ -31,8 +31,7 @@ def proved_once(prove: _PROVES) -> _PROVES:
     Two graphs are the same if their providers have the same names, kinds, products, arguments and overrides; addresses,
     secrets and limits may differ. A graph with a class or function that a test defines is proved each time, and so are
     agno agents and everything in the tests of isolation and of attacks. A direct call of `prove_lifetimes` always
-    proves
-    everything.
+    proves everything.
     """
     known: dict[tuple[object, ...], Proof] = {}
 

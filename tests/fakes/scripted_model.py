@@ -23,8 +23,7 @@ class ScriptedModel:
     """Obeys ``wait`` (until the gate is open), ``repeat WORDS``, ``slowly WORDS``, ``search WORDS`` and ``recall``.
 
     Otherwise it is the offline model. Where words are shown as they are written, ``slowly`` gives its first word at
-    once
-    and the others once the gate is open; ``search`` gives its words, and then what it finds in the mailbox.
+    once and the others once the gate is open; ``search`` gives its words, and then what it finds in the mailbox.
 
     Attributes:
         gate: The gate that ``wait`` waits for; closed at first.

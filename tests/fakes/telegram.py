@@ -38,7 +38,7 @@ ADA, GRACE, GROUP = 11, 22, -1001
 
 @dataclass
 class TelegramStage:
-    """A Telegram in which Ada and Grace have started the private chat and share a group, and the bot's way there."""
+    """A Telegram in which Ada and Grace have started the private chat and share a group, with the bot's channel."""
 
     telegram: TelegramSandbox
     api: BotApi

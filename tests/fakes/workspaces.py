@@ -37,7 +37,7 @@ class Workspaces:
     installs: SlackInstalls
 
     async def install(self, place: str) -> httpx2.Response:
-        """Let an administrator install the app in this place; return the last page that they see."""
+        """Let an administrator install the app in this place, with all scopes; return the last page they see."""
         page = await install(self.server.base_url, place)
         if place in self.installs.tokens:
             self.server.slack.admit(place, self.installs.tokens[place])
