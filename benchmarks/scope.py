@@ -1,4 +1,4 @@
-"""P1: the cost of a request scope, compared with plain Python, dependency-injector's own ways, dishka and wireup.
+"""P1: the cost of a request scope, compared with plain Python, dependency-injector, dishka and wireup.
 
 Run it with ``python -m benchmarks.scope``. Every variant opens a scope (or its equivalent) for one principal, makes
 principal, credentials, four toolkits and an agent out of three singletons, and closes it. The graphs are checked before

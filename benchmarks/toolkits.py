@@ -141,5 +141,5 @@ TOOL_NAMES = frozenset(name for toolkit in TOOLKITS for name in toolkit.tools())
 
 def toolkits_of(person: Any) -> list[Toolkit]:
     """Return one of each toolkit, bound to an object that stands for a person."""
-    makers: tuple[Any, ...] = TOOLKITS  # their constructor is their own
+    makers: tuple[Any, ...] = TOOLKITS  # each has its own constructor
     return [make(person) for make in makers]

@@ -13,7 +13,7 @@ from containers.application import Application
 
 
 class NoHistory:
-    """Stands in for the stored turns, of which there are none."""
+    """Stands in for the stored turns, and has none."""
 
     async def load(self, principal: Principal, conversation: str, **limits: object) -> History:
         """Return an empty history."""

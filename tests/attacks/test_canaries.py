@@ -254,7 +254,7 @@ async def test_a_canary_on_an_output_is_found(capfd: pytest.CaptureFixture[str])
 
 
 async def test_a_canary_in_a_repr_is_found() -> None:
-    """A canary in the `repr` of a living object of ours is found, even if no variable refers to the object."""
+    """A canary in the `repr` of a living object of Deputy's classes is found, even without a variable for it."""
     held = [Principal("http", "demo", f"canary-{time.time_ns()}")]
 
     assert seen_in("".join(text for _, text in living()), {held[0].user}) == {held[0].user}

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest.fixture
 def slack(server: Server) -> SlackDriver:
-    """Return Slack, as its people see it."""
+    """Return Slack, seen from its people's side."""
     return SlackDriver(server)
 
 

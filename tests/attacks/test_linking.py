@@ -149,7 +149,7 @@ async def test_code_and_state_mixed_up(attack: Attack) -> None:
 
 
 async def test_login_csrf(attack: Attack) -> None:
-    """Mallory cannot connect her own account in the victim's chat, with any callback or code of hers."""
+    """Mallory cannot connect her own account in the victim's chat with any of her callbacks or codes."""
     hers = await attack.link(attack.victim)
     google_url = await attack.own_browser.open(await attack.link(attack.mallory))
     state = query(await attack.browser.open(hers))["state"]
@@ -184,7 +184,7 @@ async def test_form_on_mallorys_site(attack: Attack) -> None:
 
 
 async def test_framed_page(attack: Attack) -> None:
-    """A link's page forbids browsers to show it in a frame, so that Mallory cannot hide it under a button of hers."""
+    """A link's page forbids browsers to show it in a frame, so that Mallory cannot hide it under her own button."""
     page = await attack.browser.http.get(await attack.link(attack.mallory))
 
     assert page.headers["x-frame-options"] == "DENY"

@@ -54,7 +54,7 @@ async def values(attack: Attack, person: Principal, *columns: sa.Column[Any]) ->
 
 
 def give(table: sa.Table, person: Principal, to: Principal) -> sa.Update:
-    """Return a statement that gives all of a person's rows in a table to another person."""
+    """Return a statement that gives all of one person's rows in a table to another person."""
     return table.update().where(owned_by(table, person)).values(**owner(to))
 
 

@@ -26,7 +26,7 @@ from tests.fakes.server import ADA, GRACE, Server, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
-FRAMED = "chrome-error://chromewebdata/"  # what Chromium shows in the place of a page that may not be framed
+FRAMED = "chrome-error://chromewebdata/"  # shown by Chromium in place of a page that may not be framed
 REFUSED = ["base-uri", "connect-src", "frame-src", "img-src", "script-src-attr", "script-src-elem", "style-src-elem"]
 INJECTED = """async elsewhere => {
     const refused = []

@@ -30,7 +30,7 @@ ISSUES = "Which issues are assigned to me?"
 
 @dataclass
 class Seat:
-    """Somebody who plays one of the two people in a browser of their own, which shows both.
+    """Somebody who plays one of the two people in their own browser, which shows both.
 
     Attributes:
         complaints: The messages and errors in their browser's console.

@@ -55,7 +55,7 @@ def pair() -> tuple[Sender, Sender]:
 
 
 class ChannelDriver(Protocol):
-    """A channel, as its people see it.
+    """A channel, seen from its people's side.
 
     Attributes:
         platform: The channel's name.
@@ -104,12 +104,12 @@ class ChannelDriver(Protocol):
         ...
 
     def directed(self, group: str) -> list[str]:
-        """Return the lines that told everybody in a group that somebody was answered directly."""
+        """Return the lines by which everybody in a group learned that somebody was answered directly."""
         ...
 
 
 class HttpDriver:
-    """HTTP: the messages that a person is sent are the changes in the status of their own messages."""
+    """HTTP: each change in the status of a person's messages counts as a message to them."""
 
     platform, shows_groups = "http", False
 

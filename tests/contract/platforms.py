@@ -29,7 +29,7 @@ from tests.fakes.server import Server, direct, is_unfinished, user
 
 DOTS = "…"  # an answer is coming
 
-Seen = Callable[[], str]  # what a person sees of an answer that is being written
+Seen = Callable[[], str]  # returns the text of an unfinished answer that a person sees
 
 
 class Platform(Protocol):

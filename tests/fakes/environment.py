@@ -34,7 +34,7 @@ from app.settings import Settings
 from containers.application import Application
 from containers.build import build
 from containers.testing import open_test_app
-from containers.testing.app import PATIENCE_SECONDS as PATIENCE_SECONDS  # of everybody who waits for a server
+from containers.testing.app import PATIENCE_SECONDS as PATIENCE_SECONDS  # for every wait on a server
 from interfaces.telegram.bot_api import load
 from interfaces.web.interface import callback_url
 from tests.fakes.databases import Databases, SqliteDatabases

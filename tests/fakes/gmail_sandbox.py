@@ -66,7 +66,7 @@ class GmailSandbox:
         ]
 
     def labels_of(self, email: str, message_id: str) -> frozenset[str]:
-        """Return the current ids of the labels of a person's mail."""
+        """Return the current label ids of a person's mail."""
         return next(each.label_ids for each in self.google.mailbox(email) if each.id == message_id)
 
     async def deliver(self, sender: str, recipient: str, mail: str | bytes) -> MailboxMessage:

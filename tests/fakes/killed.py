@@ -23,7 +23,7 @@ from app.commands.common import configured
 from app.commands.container import opened_container
 from app.principal import Principal
 from app.settings import Settings
-from containers import build as _build  # before the forks, each of which would else import it
+from containers import build as _build  # before the forks, so that not each of them imports it
 from containers.application import Application
 
 assert _build

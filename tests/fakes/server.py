@@ -27,7 +27,7 @@ from app.settings import Settings
 from app.toolkits.gmail import GmailToolkit
 from containers.application import Application
 from containers.testing import AppClient
-from containers.testing.app import PATIENCE_SECONDS as PATIENCE_SECONDS  # of everybody who waits for a server
+from containers.testing.app import PATIENCE_SECONDS as PATIENCE_SECONDS  # for every wait on a server
 from interfaces.slack.copies import EVENT_TYPE
 
 ADA, GRACE = "ada@sandbox.example", "grace@sandbox.example"

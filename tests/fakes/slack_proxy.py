@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from containers.testing.app import PATIENCE_SECONDS as PATIENCE_SECONDS  # of everybody who waits for a server
+from containers.testing.app import PATIENCE_SECONDS as PATIENCE_SECONDS  # for every wait on a server
 
 
 class SlackProxy:

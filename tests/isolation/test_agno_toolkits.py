@@ -190,7 +190,7 @@ async def test_an_error_tells_the_model_no_secret() -> None:
 
 
 async def test_nobody_waits_longer_than_the_message_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call that takes longer than the message may is ended, and the model is told so."""
+    """A call that takes longer than the message may fails with an error that says so."""
     async with one(ledger(), seconds=0.2) as kit:
         with pytest.raises(ToolFailed, match="took longer than one message may"):
             await call(kit, "wait")
@@ -350,7 +350,7 @@ def starting(folder: Path, name: str) -> Settings:
 
 
 async def test_what_clients_of_a_library_share_of_nobodys_is_no_leak(tmp_path: Path) -> None:
-    """Objects that a library's clients share are no leak if they contain nothing of a person's."""
+    """Objects that a library's clients share are no leak if they contain no person's data."""
     async with open_test_app(starting(tmp_path, "Late")) as app:
         assert "books" in app.container.toolkits.providers
 

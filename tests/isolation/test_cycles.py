@@ -28,7 +28,7 @@ def no_collector() -> Iterator[None]:
 
 
 async def ask_for(database: Database, statement: str, made: list[weakref.ref[Belonging]]) -> None:
-    """Query the database while an object of a person's is in use."""
+    """Query the database while a person's object is in use."""
     belonging = Belonging()
     made.append(weakref.ref(belonging))
     async with database.reading() as connection:

@@ -1,4 +1,4 @@
-"""The class and the text of errors, as they are shown."""
+"""The class and the text of an error."""
 
 from __future__ import annotations
 

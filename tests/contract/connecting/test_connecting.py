@@ -30,7 +30,7 @@ def question(hub: tuple[OAuthSandbox, str]) -> str:
 async def test_a_first_message_in_a_group_is_answered_after_its_sender_has_connected(
     channel: ChannelDriver, question: str
 ) -> None:
-    """Two people who ask at once each get a link in private; the one who declines is not answered, the other is."""
+    """Two people who ask at once each get a private link; connecting yields the answer, declining a reply saying so."""
     ada, grace = pair()
     group = f"first{ada.name}"
     await asyncio.gather(*(channel.say(sender, question, group=group) for sender in (ada, grace)))

@@ -14,7 +14,7 @@ from tests.fakes.server import PATIENCE_SECONDS, Server
 
 
 async def refused(server: Server, channel: ChannelDriver, sender: Sender) -> Any:
-    """Return the row of a person's only reply, once the platform has refused it."""
+    """Return the row of the only reply to a person, once the platform has refused it."""
     query = sa.select(outbox).where(owned_by(outbox, channel.principal(sender)), outbox.c.last_error.is_not(None))
     return (await rows(server, query))[0]
 

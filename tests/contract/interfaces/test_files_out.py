@@ -21,7 +21,7 @@ CHANNELS = PLATFORMS  # the platforms that the assistant sends answers to; over 
 async def test_a_file_reaches_the_person_who_asked_for_it(
     server: Server, channel: ChannelDriver, platform: Platform
 ) -> None:
-    """Two people who ask at once and consent first each get the file in their own mailbox, and a group gets none."""
+    """Two people who ask at once and consent first each get the file from their own mailbox, and a group gets none."""
     writers, people = pair(), pair()  # two pairs with the same two mailboxes
     asks = [await _mail(server, channel, writer) for writer in writers]
     group = f"files{people[0].name}"
@@ -41,7 +41,7 @@ async def test_a_file_reaches_the_person_who_asked_for_it(
 async def test_a_file_in_drive_reaches_the_person_who_asked_for_it(
     server: Server, channel: ChannelDriver, platform: Platform
 ) -> None:
-    """Two people who also ask for each other's file in Drive get the bytes of their own file only."""
+    """Two people who also ask for each other's file in Drive get only the bytes of the file in their own Drive."""
     people = pair()
     files = [_in_drive(server, sender) for sender in people]
     group = f"drive{people[0].name}"
