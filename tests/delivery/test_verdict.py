@@ -97,7 +97,7 @@ def two_rows_running() -> Evidence:
 
 
 def foreign_post(change: Callable[[Post], Post]) -> Evidence:
-    """Return evidence of a changed answer."""
+    """Return the evidence with one answer changed."""
     return replace(EVIDENCE, posts=changed(EVIDENCE.posts, FIRST, change))
 
 
@@ -156,7 +156,7 @@ def test_flawless_evidence_has_an_empty_verdict() -> None:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_found(fault: str) -> None:
-    """Each fault appears in its own category of the verdict, and in no other."""
+    """Each fault appears in the expected categories of the verdict, and in no others."""
     evidence, expected = FAULTS[fault]
 
     assert judge(SCRIPT, evidence) == expected
