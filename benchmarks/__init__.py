@@ -1,1 +1,1 @@
-"""What Deputy is measured by: each module compares it with the best there is, in one run, and prints a table."""
+"""Deputy's benchmarks: each module compares it with the best alternative, in one run, and prints a table."""

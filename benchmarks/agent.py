@@ -1,15 +1,16 @@
-"""P2: what one person's agent costs, ready to run, with four toolkits of ten tools.
+"""P2: the cost of one person's agent, ready to run, with four toolkits of ten tools.
 
-Run it with ``python -m benchmarks.agent``. Ours is what each message does: `RequestScopes.open_agent` of the real
-container, with principal, credentials, Google client, four toolkits and the agent in a request scope, all guarantees
-on, and the scope closed again. The peers make an agent of the same methods, bound to four objects of one person:
+Run it with ``python -m benchmarks.agent``. Ours is the work done for each message: `RequestScopes.open_agent` of the
+real container, with principal, credentials, Google client, four toolkits and the agent in a request scope, all
+guarantees on, and the scope closed again. The peers make an agent of the same methods, bound to four objects of one
+person:
 
 * agno: a fresh `Agent`, and `deep_copy()`, by which its AgentOS keeps requests apart;
-* pydantic-ai as its documentation shows it, with a tool of each bound method.
+* pydantic-ai as its documentation shows it, with a tool for each bound method.
 
-agno makes schemas only as it runs. A second column therefore adds a run with a model that answers at once, in which
-no work can hide; the history comes from memory there, so that no database is measured. All variants take turns in one
-process; the figure is the median CPU time. Before that, each has to show its model all forty tools.
+agno makes schemas only when it runs. A second column therefore adds a run with a model that answers at once, in which
+no work can hide; its history comes from memory, so that no database is measured. All variants take turns in one
+process; the figure is the median CPU time. Before that, each variant must show its model all forty tools.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ class Answers:
 
 @asynccontextmanager
 async def opened_container() -> AsyncIterator[Application]:
-    """The real container with an agent that has the four toolkits; nothing that it does is stored."""
+    """Yield the real container, with an agent that has the four toolkits and stores nothing."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         settings = settings_in(folder, toolkits=IMPORT_PATHS, agent=AgentSettings(toolkits=tuple(IMPORT_PATHS)))
@@ -136,7 +137,7 @@ def _naive(answers: Answers) -> Variant:
 
 
 async def measure() -> tuple[dict[str, float], dict[str, float]]:
-    """The median microseconds of each variant: to make the agent, and to make and run it."""
+    """Return the median microseconds of each variant: to make the agent, and to make and run it."""
     answers, stub = Answers(), AgnoStub(id="stub")
     async with opened_container() as container:
         variants = {
@@ -162,7 +163,7 @@ async def measure() -> tuple[dict[str, float], dict[str, float]]:
 
 
 def figures(made: dict[str, float], run: dict[str, float]) -> dict[str, Figure]:
-    """What goes into benchmarks/results.json."""
+    """Return the figures for benchmarks/results.json."""
     return {
         "P2 agent": within(made[OURS], made[NAIVE], "us", at_most=60),
         "P2 agent, against agno's deep_copy": against(made[OURS], made[AGNO_COPY], "us", at_most=1 / 20),

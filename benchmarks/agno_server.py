@@ -1,8 +1,8 @@
-"""agno's AgentOS with its own Slack interface, as its documentation sets it up: what a user would take instead.
+"""agno's AgentOS with its own Slack interface, set up as its documentation says: the alternative to Deputy.
 
-Run by ``benchmarks.assistant`` as a process of its own: ``python -m benchmarks.agno_server PORT SLACK_URL SECRET DB``.
+Run by ``benchmarks.assistant`` in a separate process: ``python -m benchmarks.agno_server PORT SLACK_URL SECRET DB``.
 One agent, shared by everybody, with the same forty tools, and the same stub model, which makes one tool call. Sessions
-are kept in SQLite after the answer; nothing is stored before the event is acknowledged.
+are stored in SQLite after the answer; nothing is stored before the event is acknowledged.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from benchmarks.toolkits import TOOL_NAMES, toolkits_of
 
 
 class OneCall(Model):  # type: ignore[misc]  # Any where agno is not installed
-    """A model that searches once and answers with what it found."""
+    """A model that searches once and answers with the result."""
 
     async def ainvoke(self, messages: list[Message], **options: Any) -> ModelResponse:
         """Return the tool call, or the answer once the tool's result is there."""
@@ -39,14 +39,14 @@ class OneCall(Model):  # type: ignore[misc]  # Any where agno is not installed
         return ModelResponse(role="assistant", tool_calls=[{"id": "call_1", "type": "function", "function": function}])
 
     def invoke(self, *_: Any, **__: Any) -> Any:
-        """Raise: only the asynchronous way is used here."""
+        """Raise an error, because only the asynchronous method is used."""
         raise NotImplementedError
 
     invoke_stream = ainvoke_stream = _parse_provider_response = _parse_provider_response_delta = invoke
 
 
 def _point(client: Any, base_url: str) -> None:
-    """Let every client of this class talk to this Slack; agno has no setting for it."""
+    """Make every client of this class use this Slack; agno has no setting for it."""
     made = client.__init__
 
     def make(self: Any, *args: Any, **options: Any) -> None:

@@ -1,13 +1,13 @@
-"""P7: what a message costs through Slack, the whole path, beside agno's AgentOS with its own Slack interface.
+"""P7: the cost of a message through Slack, over the whole path, compared with agno's AgentOS and its Slack interface.
 
-Run it with ``python -m benchmarks.assistant``; ``--full`` takes longer at each pace. Each server is a process of its
-own (with workers on PostgreSQL: several), sent the same signed events by the same generator, with the same forty tools
-and the same stub model, which makes one tool call and answers; a Slack on loopback counts the replies. Ours stores
-every message before it acknowledges, runs each in a request scope, and keeps history, outbox and audit; agno stores
-nothing before it acknowledges, and has one agent for everybody.
+Run it with ``python -m benchmarks.assistant``; ``--full`` takes longer at each pace. Each server runs in its own
+process (with workers on PostgreSQL: several), and gets the same signed events from the same generator, with the same
+forty tools and the same stub model, which makes one tool call and answers; a Slack on loopback counts the replies. Ours
+stores every message before it acknowledges, runs each in a request scope, and keeps history, outbox and audit trail;
+agno stores nothing before it acknowledges, and has one agent for everybody.
 
-All share the machine's cores. Measured are a burst (messages a second, CPU of the server's processes per message) and a
-steady pace: from when an event was due to its acknowledgement, and to its reply.
+All share the machine's cores. A burst gives the messages per second and the CPU time of the server's processes per
+message; a steady pace gives the time from when an event was due to its acknowledgement, and to its reply.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ SQLITE = "Deputy, SQLite"
 POSTGRESQL = {"Deputy, PostgreSQL, 1 worker": 1, "Deputy, PostgreSQL, 2 workers": 2}
 PACES = (20, 60, 200)  # events a second
 BURST = 400
-WARM = 40  # messages that are not counted: they pay for what is imported or prepared at first use
+WARM = 40  # not counted: they pay for everything that is imported or prepared at first use
 _PATIENCE_SECONDS = 240.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Row(NamedTuple):
-    """What was measured of one server in one part, by column."""
+    """The measurements of one server in one part, by column."""
 
     part: str
     name: str
@@ -61,9 +61,11 @@ class Running:
     """A server under load.
 
     Attributes:
-        url: Where events are posted.
-        pids: Its processes.
-        sent: How many events it was sent; also makes each event's channel unique.
+        url: The address to which events are posted.
+        signing_secret: The secret that signs events.
+        slack: The Slack that counts its replies.
+        pids: The ids of its processes.
+        sent: The number of events it was sent; also makes each event's channel unique.
     """
 
     url: str
@@ -182,7 +184,7 @@ async def _until_answering(port: int, folder: Path) -> None:
 
 
 def _event(number: int) -> dict[str, object]:
-    """Return a direct message of a person of their own, in a channel that its reply is known by."""
+    """Return a direct message of one of 200 people, in a channel that identifies its reply."""
     ts = f"{1_790_000_000 + number}.000100"
     event: dict[str, object] = {
         "type": "message",
@@ -242,7 +244,7 @@ async def _pace_row(target: Running, name: str, rate: int, seconds: float) -> Ro
 
 
 async def measure(seconds: float, paces: Sequence[int] = PACES, names: Sequence[str] = ()) -> list[Row]:
-    """Return a row for each server and part; takes some minutes."""
+    """Measure all servers or those named, and return a row for each server and part; takes some minutes."""
     binaries = find_binaries()
     if binaries is None:
         print("without PostgreSQL (apt-get install postgresql), so on SQLite alone\n")

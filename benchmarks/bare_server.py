@@ -1,8 +1,9 @@
-"""What delivery is measured beside: a route that does nothing, and a loop that answers without any table.
+"""The baseline for delivery: a route that does nothing, and a loop that answers without any table.
 
-Run by ``benchmarks.delivery`` as a process of its own. ``/bare`` parses the event and acknowledges. ``/slack/events``
-acknowledges, keeps the message in a queue of its conversation in memory, and answers it with the same model, toolkit
-and Slack client as ours: no row, no scope, no check of who sends. A crash loses what waits; that is what tables cost.
+Run by ``benchmarks.delivery`` in a separate process. ``/bare`` parses the event and acknowledges. ``/slack/events``
+acknowledges, keeps the message in an in-memory queue of its conversation, and answers it with the same model, toolkit
+and Slack client as Deputy, but without rows, scopes or checks of the sender. A crash loses the waiting messages;
+preventing that is what tables cost.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from tests.fakes.bare_loop import run
 
 
 def bare_app(slack: AsyncWebClient) -> FastAPI:
-    """Both routes."""
+    """Return an application with both routes."""
     app = FastAPI()
     queues: defaultdict[str, Queue[dict[str, Any]]] = defaultdict(Queue)
     tasks: dict[str, Task[None]] = {}

@@ -1,32 +1,32 @@
 """P4: one HTTPS call to Google as a user who was not seen before.
 
-Run it with ``python -m benchmarks.call``. A server on loopback, in a process of its own, with a certificate of its own,
-answers each call with the bearer that it saw; every answer is compared. Each call is made as another user:
+Run it with ``python -m benchmarks.call``. A server on loopback, in its own process and with its own certificate,
+answers each call with the bearer that it received; every answer is checked. Each call is made as another user:
 
 * Deputy: a request scope of the real container, the user's credentials, and `GoogleClient.execute` of a list of mails.
-  Only the database is left out, the stored grant and the audit trail's rows, as no peer has one.
-* aiohttp: one session for everybody, the user's bearer in a header, and no library of Google's: the floor.
-* ``build(credentials=…)`` as Google documents it, in a thread, as an asynchronous server has to run it. It makes the
-  service, an `httplib2.Http`, a TLS context with the usual authorities, and a connection.
+  Only the database is left out, that is the stored grant and the audit trail's rows, because no peer has one.
+* aiohttp: one session for everybody, the user's bearer in a header, and no Google library: the lower bound.
+* ``build(credentials=…)`` as Google documents it, in a thread, because an asynchronous server must run it there. It
+  makes the service, an `httplib2.Http`, a TLS context with the usual authorities, and a connection.
 
-The figure is the median time that passed, since a call waits; the CPU time of this process stands beside it.
+The figure is the median elapsed time, because a call waits; the CPU time of this process is shown beside it.
 
-The target of 0.45 ms is missed. In one run on a shared machine (median passed, CPU in brackets, milliseconds):
+The target of 0.45 ms is missed. In one run on a shared machine (median elapsed, CPU in brackets, milliseconds):
 
 * ours, googleapiclient in a thread over google-auth and a shared urllib3 pool: 0.84 (0.84);
-* the same without the thread, on the event loop: 0.70 (0.69). A call would hold up everybody else;
+* the same without the thread, on the event loop: 0.70 (0.69), but a call would block everybody else;
 * urllib3 alone, in a thread: 0.53 (0.50); without the thread: 0.40 (0.32);
 * aiohttp alone: 0.32 (0.22).
 
-So the thread is 0.15 of it and urllib3 0.40; 0.29 are googleapiclient, google-auth, the record and the scope. Profiled
-without the thread, urllib3 with `http.client` takes 54 % of the time (13 % parse headers, by `email`), and
-googleapiclient's request 10 %, the scope opened and closed 9 %.
+So the thread costs 0.15 and urllib3 0.40; the remaining 0.29 are googleapiclient, google-auth, the record and the
+scope. Profiled without the thread, urllib3 with `http.client` takes 54 % of the time (13 % to parse headers with
+`email`), googleapiclient's request 10 %, and opening and closing the scope 9 %.
 
-Two designs were tried besides, before the record of calls was there. In runs in which the kept one took 0.86 (0.83) and
-aiohttp alone 0.31 (0.26): googleapiclient's request replayed over aiohttp, without google-auth, 0.48 (0.47), 50 times
-below ``build()``; the library in a greenlet over aiohttp, with google-auth, 0.59 (0.48) where the kept one took 0.88
-(0.78). Neither reached 0.45, and both give up what is kept here: google-auth's own refresh, in a thread that a slow
-answer may hold up without holding up anybody else.
+Two other designs were tried before calls were recorded, when the present one took 0.86 (0.83) and aiohttp alone 0.31
+(0.26): googleapiclient's request replayed over aiohttp, without google-auth, took 0.48 (0.47), 50 times less than
+``build()``; the library in a greenlet over aiohttp, with google-auth, took 0.59 (0.48) where the present one took 0.88
+(0.78). Neither reached 0.45, and both give up an advantage of the present one: google-auth's own refresh runs in a
+thread, which a slow answer may block without blocking anybody else.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ Variant = Callable[[str], Awaitable[Any]]
 
 
 class Everybody:
-    """Stands in for where tokens come from: everybody has a grant, and their name is in the token."""
+    """A source of tokens in which everybody has a grant, with their name in the token."""
 
     async def fresh(self, principal: Principal, *_: object, **__: object) -> Grant:
         return Grant(
@@ -88,7 +88,7 @@ class Everybody:
 
 @asynccontextmanager
 async def opened_container(url: str, folder: Path) -> AsyncIterator[Application]:
-    """The real container with its Google at this address."""
+    """Yield the real container with its Google at this address."""
     settings = settings_in(folder)
     google = settings.google.model_copy(update={"api_root": f"{url}/"})
     async with open_test_container(settings.model_copy(update={"google": google})) as container:
@@ -145,7 +145,7 @@ def _checked(name: str, variant: Variant) -> Callable[[], Awaitable[None]]:
 
 
 async def measure(url: str) -> tuple[dict[str, float], dict[str, float]]:
-    """The median microseconds of a call, by variant: that passed, and of CPU."""
+    """Return the median microseconds of a call, by variant: elapsed time, and CPU time."""
     with tempfile.TemporaryDirectory() as name:
         async with opened_container(url, Path(name)) as container, aiohttp.ClientSession() as session:
             variants = {OURS: _ours(container), AIOHTTP: _aiohttp(url, session), BUILD: _build(url)}
@@ -157,12 +157,12 @@ async def measure(url: str) -> tuple[dict[str, float], dict[str, float]]:
 
 
 def measured(url: str) -> tuple[dict[str, float], dict[str, float]]:
-    """What `measure` returns."""
+    """Return the result of `measure`."""
     return asyncio.run(measure(url))
 
 
 def figures(passed: dict[str, float]) -> dict[str, Figure]:
-    """What goes into benchmarks/results.json."""
+    """Return the figures for benchmarks/results.json."""
     ours, floor, naive = (passed[name] / 1000 for name in (OURS, AIOHTTP, BUILD))
     return {
         "P4 HTTPS call": within(ours, floor, "ms", at_most=0.45),
@@ -173,7 +173,7 @@ def figures(passed: dict[str, float]) -> dict[str, Figure]:
 def main() -> dict[str, Figure]:
     """Measure, print the table, and return the figures."""
     with tempfile.TemporaryDirectory() as name, serve(Path(name)) as (url, authorities):
-        # Libraries read these as they are imported, hence the other process.
+        # Libraries read these when they are imported, hence the separate process.
         os.environ["SSL_CERT_FILE"] = os.environ["HTTPLIB2_CA_CERTS"] = str(authorities)
         passed, cpu = elsewhere(measured, url)
     show("one HTTPS call as a new user, us", {"passed": passed, "CPU": cpu}, digits=1)

@@ -1,6 +1,6 @@
 """A Slack on loopback that only counts replies, so that it costs both sides of a comparison the same and little.
 
-It knows no tokens and checks nothing: what is right is tested elsewhere, against `app.sandbox.slack`.
+It knows no tokens and checks nothing; correctness is tested elsewhere, against `app.sandbox.slack`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 BOT_USER, TEAM = "U0BOT", "T0BENCH"
-_ANSWER = b"harbour"  # the model's answer says what it searched for; an apology, or a sign of life, does not
+_ANSWER = b"harbour"  # in the model's answer, but not in an apology or a sign of life
 _POSTS = frozenset({"chat.postMessage", "chat.update", "chat.stopStream"})
 
 _NEEDED: dict[str, dict[str, Any]] = {
@@ -32,7 +32,7 @@ class CountingSlack:
 
     Attributes:
         app: The ASGI application; its methods are below ``/api/``.
-        replies: By the channel that it was posted in, when the answer came; the monotonic clock, seconds.
+        replies: The time of the first answer in each channel; monotonic clock, seconds.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Curves as an SVG picture: one small chart for each, all with the same vertical scale."""
+"""Draws curves as an SVG picture: one small chart for each, all with the same vertical scale."""
 
 from __future__ import annotations
 

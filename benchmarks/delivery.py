@@ -1,12 +1,12 @@
-"""P6: webhook to acknowledgement, and how fast and how soon messages are answered.
+"""P6: the time from webhook to acknowledgement, and how fast and how soon messages are answered.
 
-Run it with ``python -m benchmarks.delivery``; ``--full`` takes the whole minute of the target and a burst of 2 000.
-Real processes: `deputy serve`, `deputy worker`, PostgreSQL, a load generator and a Slack on loopback, all on the same
-cores. A message is an agent run with one tool call that takes 5 to 20 ms, over 200 conversations. Each part is measured
-on every layout in turn, on SQLite alone where PostgreSQL is not installed, and beside ``benchmarks/bare_server.py``:
+Run it with ``python -m benchmarks.delivery``; ``--full`` takes the target's whole minute and a burst of 2 000. Real
+processes: `deputy serve`, `deputy worker`, PostgreSQL, a load generator and a Slack on loopback, all on the same cores.
+A message is an agent run with one tool call that takes 5 to 20 ms, over 200 conversations. Each part is measured on
+every layout in turn (on SQLite alone if PostgreSQL is not installed), and on ``benchmarks/bare_server.py``:
 
-* the webhook at 200 messages a second. Every message that was acknowledged has to be a row: rows are counted, once a
-  second and at the end. For acknowledgement alone the worker is held by messages that do not end;
+* the webhook at 200 messages a second. Every acknowledged message must be a row: rows are counted once a second and at
+  the end. To measure acknowledgement alone, messages that do not end keep the worker busy;
 * delivery at 20 messages a second: from the acknowledgement to the start of the run, and to the post at Slack;
 * delivery of a burst: messages a second.
 """
@@ -48,7 +48,7 @@ WEBHOOK, DELIVERY = "webhook to acknowledgement", "delivery"
 
 
 class Row(NamedTuple):
-    """What was measured of one layout in one part, by column: milliseconds, messages a second, or a count."""
+    """The measurements of one layout in one part, by column: milliseconds, messages a second, or a count."""
 
     part: str
     name: str
@@ -57,7 +57,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Size:
-    """How much is posted in each part."""
+    """The amount to post in each part."""
 
     webhook_seconds: float
     paced: int
@@ -69,7 +69,7 @@ FULL = Size(webhook_seconds=60, paced=400, burst=2000)
 
 
 async def measure(size: Size = SHORT) -> list[Row]:
-    """Return a row for each layout and part; takes some minutes."""
+    """Measure all layouts, and return a row for each layout and part; takes some minutes."""
     binaries = find_binaries()
     if binaries is None:
         print("without PostgreSQL (apt-get install postgresql), so on SQLite alone\n")
@@ -92,7 +92,7 @@ async def measure(size: Size = SHORT) -> list[Row]:
 
 
 def figures(rows: list[Row]) -> dict[str, Figure]:
-    """What goes into benchmarks/results.json."""
+    """Return the figures for benchmarks/results.json."""
     found: dict[str, Figure] = {}
     bare = next(row.columns["p99"] for row in rows if (row.part, row.name) == (WEBHOOK, BARE))
     for row in rows:
@@ -104,14 +104,14 @@ def figures(rows: list[Row]) -> dict[str, Figure]:
 
 
 async def webhook_row(target: Target, path: str, size: Size) -> dict[str, float]:
-    """How long an acknowledgement takes; whatever else the processes have to do goes on meanwhile."""
+    """Return how long acknowledgements take, in milliseconds, while the processes do all their other work."""
     posted = await post(target, path, int(RATE * size.webhook_seconds), RATE)
     took = [each.acknowledged - each.due for each in posted]
     return {**percentiles("", took), "max": max(took) * 1000, "refused": sum(each.status != 200 for each in posted)}
 
 
 async def delivery_row(target: Target, size: Size) -> dict[str, float]:
-    """How soon messages are begun and answered at a steady pace, and how many a second in a burst."""
+    """Return how soon messages are begun and answered at a steady pace, and how many a second in a burst."""
     paced = await post(target, "/slack/events", size.paced, PACE)
     await answered(target, size.paced)
     acknowledged = {each.name: each.acknowledged for each in paced}
@@ -140,7 +140,7 @@ async def _database_of(cluster: Cluster | None, layout: str) -> str | None:
 
 
 async def new_database(cluster: Cluster) -> str:
-    """Create an empty database, which ends with the cluster, and return its address."""
+    """Create an empty database, which is deleted with the cluster, and return its address."""
     name = f"bench_{uuid.uuid4().hex}"
     engine = create_async_engine(f"{cluster.url}/postgres", isolation_level="AUTOCOMMIT")
     try:

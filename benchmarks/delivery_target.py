@@ -1,4 +1,4 @@
-"""What ``benchmarks.delivery`` posts to: Deputy's processes in a layout, and the bare server, each with its Slack."""
+"""The targets of ``benchmarks.delivery``: Deputy's processes in a layout, and the bare server, each with its Slack."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _PATIENCE_SECONDS = 300.0
 
 
 class TimedPosts(list[Post]):
-    """What the bot posted, with the time of each, by the monotonic clock."""
+    """The bot's posts, with the time of each by the monotonic clock."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,20 +46,23 @@ class TimedPosts(list[Post]):
         self.times.append(time.monotonic())
 
     def answered(self) -> dict[str, float]:
-        """When each message was answered."""
+        """Return the time at which each message was answered."""
         answers = ((ANSWER.fullmatch(post.text), at) for post, at in zip(self, self.times, strict=True))
         return {match["name"]: at for match, at in answers if match is not None}
 
 
 @dataclass
 class Target:
-    """Something that takes events.
+    """A server that accepts events.
 
     Attributes:
-        posts: What its Slack has.
-        record: What its runs noted.
-        ledger: Its rows, where there are any.
-        posted: How many messages it was sent.
+        url: The server's address.
+        slack: The Slack that it posts to.
+        signing_secret: The secret that signs events.
+        posts: The bot's posts in its Slack.
+        record: The record of its runs.
+        ledger: Its rows, or None if it has none.
+        posted: The number of messages it was sent.
     """
 
     url: str
@@ -72,7 +75,7 @@ class Target:
 
 
 async def post(target: Target, path: str, count: int, rate: float) -> list[Posted]:
-    """Post so many messages from another process, none twice; what was acknowledged has to be stored by then."""
+    """Post new messages from another process, asserting meanwhile that every acknowledged message is stored."""
     before, target.posted = target.posted, target.posted + count
     script = write_script(random.Random(1), messages=target.posted, conversations=CONVERSATIONS, repeated=0)
     lines = sorted(script.lines.values(), key=lambda line: int(line.name[1:]))[before:]
@@ -102,7 +105,7 @@ async def post(target: Target, path: str, count: int, rate: float) -> list[Poste
 
 
 async def answered(target: Target, count: int) -> None:
-    """Return when so many messages were answered."""
+    """Return when this many messages were answered."""
     end = time.monotonic() + _PATIENCE_SECONDS
     while len(target.posts) < count:
         assert time.monotonic() < end, f"{len(target.posts)} of {count} messages were answered in time"
@@ -113,20 +116,20 @@ async def answered(target: Target, count: int) -> None:
 async def our_target(
     process: Preloaded, database_url: str | None, layout: Layout, *, held: bool = False
 ) -> AsyncIterator[Target]:
-    """Deputy's processes on an empty database.
+    """Yield Deputy's processes on an empty database.
 
     Args:
-        process: What they are forked off.
+        process: The process that others are forked from.
         database_url: None for an SQLite file.
-        layout: Which processes.
-        held: What is begun does not end, so that nothing is done but to acknowledge.
+        layout: The processes to start.
+        held: Whether runs never end, so that the processes do nothing but acknowledge.
     """
     with tempfile.TemporaryDirectory(prefix="deputy-bench-") as name:
         folder = Path(name)
         for number in range(CONVERSATIONS if held else 0):
             gate(folder / "record", f"m{number:04}").touch()
         url = database_url or f"sqlite+aiosqlite:///{folder / 'deputy.db'}"
-        nothing = Load(messages=1, conversations=1, repeated=0, kills=0)  # we post for ourselves
+        nothing = Load(messages=1, conversations=1, repeated=0, kills=0)  # the benchmark posts its own messages
         async with open_deployment(
             *(process, folder, url, layout, nothing),
             seed=1,
@@ -141,7 +144,7 @@ async def our_target(
 
 @asynccontextmanager
 async def bare_target() -> AsyncIterator[Target]:
-    """What ours is measured beside."""
+    """Yield the bare server, with which Deputy is compared."""
     secret, token, port = secrets.token_hex(8), f"xoxb-{secrets.token_hex(8)}", free_port()
     posts = TimedPosts()
     slack = SlackSandbox(signing_secret=secret, bot_token=token, posts=posts)

@@ -1,4 +1,4 @@
-"""What benchmarks have in common: variants timed in turn, and the figures of benchmarks/results.json."""
+"""Functions that benchmarks share: timing variants in turn, and the figures of benchmarks/results.json."""
 
 from __future__ import annotations
 
@@ -19,11 +19,15 @@ Batch = Callable[[int], Awaitable[None]]
 
 
 class Figure(TypedDict):
-    """What was measured, and whether the target was met.
+    """A measurement, and whether the target was met.
 
     Attributes:
-        ratio: Ours to the peer's, None where the peer's is nothing.
-        target: The most that is allowed: of `ratio` where the figure's name has ``against``, of `ours` elsewhere.
+        ours: Deputy's value.
+        peer: The peer's value.
+        ratio: Ours divided by the peer's; None if the peer's is zero.
+        unit: The unit of `ours` and `peer`.
+        target: The most that is allowed: of `ratio` if the figure's name has ``against``, otherwise of `ours`.
+        met: Whether the target was met.
     """
 
     ours: float
@@ -35,25 +39,25 @@ class Figure(TypedDict):
 
 
 def figures_of(name: str) -> dict[str, Figure]:
-    """The figures of one benchmark, run here and now."""
+    """Run one benchmark in this process, and return its figures."""
     figures: dict[str, Figure] = import_module(f"benchmarks.{name}").main()
     return figures
 
 
 def elsewhere(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What a function of a module returns, run in a new process with the environment as it is now."""
+    """Run a function of a module in a new process, with the current environment, and return its result."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=1, mp_context=spawn) as process:
         return process.submit(function, *args, **kwargs).result()
 
 
 def against(ours: float, peer: float, unit: str, *, at_most: float) -> Figure:
-    """The figure whose target is a multiple of the peer's."""
+    """Return a figure whose target is a multiple of the peer's value."""
     return _figure(ours, peer, unit, at_most, ours / peer <= at_most)
 
 
 def within(ours: float, peer: float, unit: str, *, at_most: float) -> Figure:
-    """The figure whose target is an absolute one; the peer's stands beside it."""
+    """Return a figure with an absolute target; the peer's value is only shown beside it."""
     return _figure(ours, peer, unit, at_most, ours <= at_most)
 
 
@@ -67,7 +71,7 @@ def _rounded(value: float) -> float:
 
 
 def repeat(once: Callable[[], Awaitable[object]]) -> Batch:
-    """The batch that calls this again and again."""
+    """Return a batch that calls this repeatedly."""
 
     async def batch(times: int) -> None:
         for _ in range(times):
@@ -79,14 +83,14 @@ def repeat(once: Callable[[], Awaitable[object]]) -> Batch:
 async def in_turn(
     variants: Mapping[str, tuple[Batch, int]], *, rounds: int, clock: Callable[[], int] = time.thread_time_ns
 ) -> dict[str, float]:
-    """The median microseconds that each variant takes for one time.
+    """Return the median microseconds that each variant takes for one repetition.
 
-    All run in this process, in another random order each round, once before the clock counts.
+    All run in this process, in a random order each round, after one batch that is not measured.
 
     Args:
-        variants: By name, with how many times each is run in a round.
-        rounds: How many.
-        clock: Nanoseconds: of this thread's CPU, or of what else counts.
+        variants: The batch of each variant, and its number of repetitions per round, by name.
+        rounds: The number of rounds.
+        clock: Returns nanoseconds, by default of this thread's CPU time.
     """
     took: dict[str, list[float]] = {name: [] for name in variants}
     for batch, times in variants.values():
@@ -103,7 +107,7 @@ async def in_turn(
 
 
 def show(title: str, columns: Mapping[str, Mapping[str, float]], *, digits: int = 2) -> None:
-    """Print a table: what was measured, a line for each variant and a number for each column."""
+    """Print a table with a title, a line for each variant and a number for each column."""
     names = list(dict.fromkeys(name for column in columns.values() for name in column))
     width = max(len(title), *map(len, names)) + 2
     print(f"{title:{width}}" + "".join(f"{head:>14}" for head in columns))

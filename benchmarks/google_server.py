@@ -1,6 +1,6 @@
-"""A Google on loopback over HTTPS, in a process of its own: it answers each call at once with whose bearer it saw.
+"""A Google on loopback over HTTPS, in its own process, which answers each call at once with the bearer it received.
 
-Nothing but the client's work is to be measured, so this is as little of a server as clients take for one.
+Only the client's work is to be measured, so this server does as little as clients accept.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ def serve(folder: Path) -> Iterator[tuple[str, Path]]:
     """Run the server while the context lasts.
 
     Args:
-        folder: Where its key and certificate go.
+        folder: The folder for its key and certificate.
 
     Yields:
-        Its address, and a file of all the authorities that certifi has and its own: a client that reads another
-        bundle at each connection would otherwise have it too easy.
+        Its address, and a file with its own authority and all of certifi's: a client that reads the bundle for each
+            connection would gain from a shorter one.
     """
     certificate, key = _self_signed(folder)
     bundle = folder / "authorities.pem"
@@ -114,7 +114,7 @@ async def _main(certificate: str, key: str) -> None:
     context.load_cert_chain(certificate, key)
     server = await asyncio.get_running_loop().create_server(_Connection, "127.0.0.1", 0, ssl=context)
     print(server.sockets[0].getsockname()[1], flush=True)
-    await asyncio.to_thread(sys.stdin.read)  # ends with whoever started this
+    await asyncio.to_thread(sys.stdin.read)  # ends with the parent process
 
 
 if __name__ == "__main__":

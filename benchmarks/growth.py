@@ -1,8 +1,8 @@
-"""How the cost of a message grows: with people, tools, history, ended messages and open conversations.
+"""How the cost of a message grows with people, tools, history, ended messages and open conversations.
 
-Run it with ``python -m benchmarks.growth``; ``--full`` goes to 10 000 people and a million ended messages. Each point
-is a new SQLite database, filled, on which messages of a stub model that makes one tool call are accepted and answered,
-one after the other in this process. The figure is the median CPU time of one; the curves are written to
+Run it with ``python -m benchmarks.growth``; ``--full`` goes to 10 000 people and a million ended messages. For each
+point, a new SQLite database is filled; then messages are accepted and answered by a stub model that makes one tool
+call, one after the other in this process. The figure is the median CPU time of a message; the curves are written to
 benchmarks/growth.svg.
 """
 
@@ -53,7 +53,7 @@ _AT_ONCE = 1000  # rows in one statement
 
 
 class Load(NamedTuple):
-    """What is there when a message comes in."""
+    """The contents of the database when a message comes in, and the number of tools."""
 
     people: int = 1
     tools: int = 40
@@ -87,7 +87,7 @@ AT_MOST = {"people": 1.2, "tools": 2.5, "turns": 4.0, "ended": 1.2, "open": 1.5}
 
 
 def settings_of(folder: Path, load: Load) -> Settings:
-    """Return the settings of a server with so many tools, on SQLite."""
+    """Return the settings of a server with this number of tools, on SQLite."""
     paths = ONE_TOOL_PATH if load.tools == 1 else dict([*TOOLKIT_PATHS.items()][: load.tools // 10])
     agent = {"instructions": "You help one person.", "toolkits": [*paths], "history_turns": 200}
     return Settings.model_validate(
@@ -148,7 +148,7 @@ async def answer_one(container: Application, person: Principal = _ADA, conversat
 
 
 def first_tool(messages: list[ModelMessage], _info: AgentInfo) -> ModelResponse:
-    """Stand in for the model: search once with the first toolkit, and answer with what it found."""
+    """Stand in for the model: search once with the first toolkit, and answer with the result."""
     for part in messages[-1].parts:
         if isinstance(part, ToolReturnPart):
             return ModelResponse(parts=[TextPart(str(part.content))])
@@ -156,7 +156,7 @@ def first_tool(messages: list[ModelMessage], _info: AgentInfo) -> ModelResponse:
 
 
 async def cost(load: Load) -> float:
-    """Return the median milliseconds of CPU of one message."""
+    """Return the median milliseconds of CPU time of one message."""
     with tempfile.TemporaryDirectory(prefix="deputy-growth-") as name:
         settings = settings_of(Path(name), load)
         container = build(settings)
@@ -172,7 +172,7 @@ async def cost(load: Load) -> float:
 
 
 def measure(sizes: Mapping[str, Sequence[int]]) -> dict[str, dict[int, float]]:
-    """Return each curve: by what grows and how much there is of it, the milliseconds of a message."""
+    """Return each curve: the milliseconds of a message by size."""
     return {
         name: {size: asyncio.run(cost(Load()._replace(**{name: size}))) for size in steps}
         for name, steps in sizes.items()

@@ -1,8 +1,8 @@
-"""P12: what a process costs that has nothing to do: statements and CPU a second.
+"""P12: the cost of a process that has nothing to do: statements and CPU time per second.
 
-Run it with ``python -m benchmarks.idle``. Each process is this program, started anew: a server on SQLite, and, where
-PostgreSQL is installed, a server that takes and answers messages through procrastinate, and a worker. Once it has
-settled it counts what SQLAlchemy, asyncpg and psycopg send, other than the beginnings of transactions.
+Run it with ``python -m benchmarks.idle``. Each process is a new one that runs this module: a server on SQLite, and, if
+PostgreSQL is installed, a server that accepts and answers messages through procrastinate, and a worker. After a
+settling time it counts the statements that SQLAlchemy, asyncpg and psycopg send, except the beginnings of transactions.
 """
 
 from __future__ import annotations
@@ -75,19 +75,19 @@ async def _idle(url: str, engine: str, seconds: float, *, serves: bool) -> tuple
 
 
 def idle(url: str, engine: str, seconds: float, *, serves: bool = True) -> tuple[float, float]:
-    """Return the statements a second of a process without work, and its CPU in percent of a core.
+    """Return the statements a second of a process without work, and its CPU time in percent of a core.
 
     Args:
-        url: Of the database; empty for a new one of SQLite's.
-        engine: That wakes conversations.
-        seconds: For how long it is watched.
-        serves: It is a server, and not a worker.
+        url: The database's address; empty for a new SQLite database.
+        engine: The engine that wakes conversations.
+        seconds: The duration of the measurement.
+        serves: Whether it is a server rather than a worker.
     """
     return asyncio.run(_idle(url, engine, seconds, serves=serves))
 
 
 def measure(seconds: float = SECONDS) -> dict[str, tuple[float, float]]:
-    """Return what `idle` does for each configuration, each in a process of its own."""
+    """Return the result of `idle` for each configuration, each in its own process."""
     found = {SQLITE: elsewhere(idle, "", "embedded", seconds)}
     binaries = find_binaries()
     with running_postgres(binaries) if binaries else nullcontext() as cluster:

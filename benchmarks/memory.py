@@ -1,9 +1,9 @@
-"""P8: whether memory grows with the messages that a process has answered.
+"""P8: whether memory grows with the number of messages that a process has answered.
 
-Run it with ``python -m benchmarks.memory``; ``--full`` answers 100 000 messages. They are from 1 000 people, each in
-conversations of their own, and each is accepted and answered with one tool call, on SQLite, in this process. The figure
-is the resident memory at the end beyond what it was after the first 5 000, by when every person was seen and every
-bounded map is full. The last messages are answered without the cyclic collector: no request scope may be alive then.
+Run it with ``python -m benchmarks.memory``; ``--full`` answers 100 000 messages. They come from 1 000 people, each in
+separate conversations, and each is accepted and answered with one tool call, on SQLite, in this process. The figure is
+the growth of resident memory after the first 5 000 messages, when every person has been seen and every bounded map is
+full. The last messages are answered without the cyclic collector, and afterwards no request scope may be alive.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _resident() -> float:
 
 
 async def measure(messages: int) -> tuple[dict[int, float], int]:
-    """Return the memory in MB after so many messages, and how many scopes are alive at the end."""
+    """Return the memory in MB by number of messages, and the number of scopes that are alive at the end."""
     people = [Principal("http", "bench", f"u{number}") for number in range(PEOPLE)]
     with tempfile.TemporaryDirectory(prefix="deputy-memory-") as name:
         settings = settings_of(Path(name), Load())

@@ -1,17 +1,17 @@
-"""P10: what isolation costs: a message with all guarantees on, against the same message with one shared agent.
+"""P10: the cost of isolation: a message with all guarantees on, compared with one answered by a shared agent.
 
-Run it with ``python -m benchmarks.message``. The message is answered by a model that makes one tool call out of forty
-tools and then says what it got. In the first three neither history nor audit trail is stored.
+Run it with ``python -m benchmarks.message``. A model answers the message by one call of one of forty tools, and then
+repeats the result. The first three variants store neither history nor audit trail.
 
 * Deputy: `RequestScopes.open_agent` of the real container, the run, and the close of the scope, for each message.
-* The same agent of ours, made once and used for every message, as a server without request scopes would: whose message
-  it is no longer matters to it. The guard, the tools and the loop are the same.
+* The same Deputy agent, made once and used for every message, as in a server without request scopes: it ignores whose
+  message it is. The guard, the tools and the loop are the same.
 * pydantic-ai alone: one `Agent` of bound methods, made once. It has no guard.
-* The whole message, on SQLite: accepted, taken, answered and ended, in a scope and with one agent for all. That is what
-  a server does for a message, apart from its channel.
+* The whole message, on SQLite: accepted, begun, answered and ended, in a scope and with one agent for everybody. That
+  is all that a server does for a message, apart from its channel.
 
-All variants take turns in one process; the figure is the median CPU time, of the whole message without the threads that
-wait for the disk.
+All variants take turns in one process; the figure is the median CPU time, for the whole message without the threads
+that wait for the disk.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ Variant = Callable[[], Awaitable[str]]
 
 
 def search_and_tell(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
-    """The model: it searches once, and answers with what it found."""
+    """Stand in for the model: search once, and answer with the result."""
     for part in messages[-1].parts:
         if isinstance(part, ToolReturnPart):
             return ModelResponse(parts=[TextPart(str(part.content))])
@@ -113,7 +113,7 @@ async def _answer_new(container: Application) -> None:
 
 
 async def _measure_stored() -> dict[str, float]:
-    """The median microseconds of a whole message."""
+    """Return the median microseconds of a whole message, by variant."""
     async with AsyncExitStack() as stack:
         batches = {}
         for name in (STORED, STORED_SHARED):
@@ -131,7 +131,7 @@ async def _measure_stored() -> dict[str, float]:
 
 
 async def measure() -> dict[str, float]:
-    """The median microseconds of a message, by variant."""
+    """Return the median microseconds of a message, by variant."""
     return await _measure_runs() | await _measure_stored()
 
 
@@ -148,7 +148,7 @@ async def _measure_runs() -> dict[str, float]:
 
 
 def figures(medians: dict[str, float]) -> dict[str, Figure]:
-    """What goes into benchmarks/results.json."""
+    """Return the figures for benchmarks/results.json."""
     variants = (OURS, SHARED, PLAIN, STORED, STORED_SHARED)
     ours, shared, plain, stored, stored_shared = (medians[name] / 1000 for name in variants)
     return {

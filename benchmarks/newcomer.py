@@ -1,7 +1,7 @@
-"""The first minutes of a newcomer: from `git clone` to two people's mailboxes, in a real Chromium.
+"""A newcomer's first minutes: from `git clone` to two people's mailboxes, in a real Chromium.
 
-`.venv/bin/python -m benchmarks.newcomer` clones this repository into a temporary folder and runs `make run` there, so
-that an environment is set up. Then two people, each in their own browser context, open the playground, ask for their
+`.venv/bin/python -m benchmarks.newcomer` clones this repository into a temporary folder and runs `make run` there,
+which sets up an environment. Then two people, each in their own browser context, open the playground, ask for their
 mail, press Connect, allow the access on Google's page, send the code, and read. It prints the seconds after each step.
 """
 
@@ -28,7 +28,7 @@ _PATIENCE = 60.0  # seconds for one answer
 
 
 def main() -> None:
-    """Walk the path and print how long it took."""
+    """Do all of this, and print how long it took."""
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder) / "deputy"
@@ -84,7 +84,7 @@ def _until_ready(server: subprocess.Popen[str]) -> str:
 
 
 async def _walk(browser: Browser, url: str, player: Player) -> str:
-    """Return the mail of one person, after they have connected their account from the page at `/`."""
+    """Connect one person's account from the page at `/`, and return the mail that they read."""
     context = await browser.new_context()
     context.set_default_timeout(_PATIENCE * 1000)
     page = await context.new_page()

@@ -1,4 +1,4 @@
-"""What a user would take instead: agents of the same tools, made with pydantic-ai and with agno."""
+"""The alternatives to Deputy: agents with the same tools, made with pydantic-ai and with agno."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ INSTRUCTIONS = "You help one person."
 
 
 class Person:
-    """What the peers' tools are bound to, in place of credentials."""
+    """The object to which the peers' tools are bound, instead of credentials."""
 
     def __init__(self, user: str) -> None:
         self.user = user
 
 
 def pydantic_ai_agent(model: Model, person: Person) -> pydantic_ai.Agent[None, str]:
-    """An agent as pydantic-ai's documentation makes one, with a tool of each bound method."""
+    """Return an agent made as in pydantic-ai's documentation, with a tool for each bound method."""
     tools = [pydantic_ai.Tool(method, name=name) for kit in toolkits_of(person) for method, name in methods_of(kit)]
     return pydantic_ai.Agent(model, name="assistant", instructions=INSTRUCTIONS, tools=tools)
 
 
 def agno_agent(model: AgnoStub, person: Person) -> Any:
-    """An agent of agno's with a toolkit for each of ours; it tells its makers nothing."""
+    """Return an agno agent with a toolkit for each of Deputy's, without telemetry."""
     toolkits = [AgnoToolkit(name=kit.name, async_tools=methods_of(kit)) for kit in toolkits_of(person)]
     return AgnoAgent(model=model, name="assistant", instructions=INSTRUCTIONS, tools=toolkits, telemetry=False)
 
@@ -51,12 +51,12 @@ class AgnoStub(AgnoModel):  # type: ignore[misc]  # Any where agno is not instal
     shown: tuple[str, ...] = ()
 
     async def ainvoke(self, *_: Any, **options: Any) -> Any:
-        """Answer."""
+        """Answer, and record the tools."""
         self.shown = tuple(tool["function"]["name"] for tool in options["tools"])
         return AgnoResponse(content="Nothing.")
 
     def invoke(self, *_: Any, **options: Any) -> Any:
-        """Is not used here."""
+        """Raise an error, because only the asynchronous method is used."""
         raise NotImplementedError
 
     invoke_stream = ainvoke_stream = _parse_provider_response = _parse_provider_response_delta = invoke

@@ -1,10 +1,10 @@
-"""P5: a refresh storm. Four processes with eight requests each need the same person's access token, which is just over.
+"""P5: a refresh storm. Four processes with eight requests each need one person's access token, which just expired.
 
-Run it with ``python -m benchmarks.refresh``. The token endpoint is the Google sandbox's, in a process of its own, with
-150 ms added to each answer; it rotates refresh tokens, and ends the grant when a spent one comes again. Beside ours
-runs what is written without thinking of it: each request refreshes and saves. On SQLite, and on PostgreSQL where its
-server is installed. A request has failed when it raised, or got a token that Google does not take once all are over;
-the grant is alive when the refresh token that is stored at the end still refreshes.
+Run it with ``python -m benchmarks.refresh``. The token endpoint is the Google sandbox's, in its own process, with 150
+ms added to each answer; it rotates refresh tokens, and ends the grant if a used one comes again. The peer is the naive
+way: each request refreshes and saves. Both run on SQLite, and on PostgreSQL if its server is installed. A request has
+failed if it raised an error, or got a token that Google does not accept after the storm; the grant is alive if the
+refresh token stored at the end still works.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ KEYS = {"k1": bytes(range(32))}
 
 
 class Row(NamedTuple):
-    """One storm; seconds are those of a request, from the start of all."""
+    """One storm; the seconds are those of a request, from the moment its process sent all of them."""
 
     database: str
     way: str
@@ -68,12 +68,12 @@ class Row(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What its line is called."""
+        """Return the name of its line."""
         return f"{self.database}, {self.way}"
 
 
 class SlowTokens:
-    """Delays the token endpoint, counts refreshes at ``/calls``, and says at ``/alive`` whether a bearer is good."""
+    """Delays the token endpoint, counts refreshes at ``/calls``, and says at ``/alive`` whether a bearer is valid."""
 
     def __init__(self) -> None:
         self._google = sandbox()
@@ -95,7 +95,7 @@ class SlowTokens:
 
 
 async def serve_tokens() -> None:
-    """Be the sandbox's process: print the address, end with standard input."""
+    """Run the sandbox's process: print the address, and end with standard input."""
     async with serve_loopback(SlowTokens()) as base_url:
         print(base_url, flush=True)
         await asyncio.to_thread(sys.stdin.read)
@@ -103,7 +103,7 @@ async def serve_tokens() -> None:
 
 @asynccontextmanager
 async def opened(database_url: str, google_url: str) -> AsyncIterator[tuple[Database, Grants, GoogleAuth]]:
-    """What a process needs to refresh."""
+    """Yield the objects that a process needs to refresh."""
     async with AsyncExitStack() as stack:
         database = Database(database_url)
         stack.push_async_callback(database.close)
@@ -123,7 +123,7 @@ async def opened(database_url: str, google_url: str) -> AsyncIterator[tuple[Data
 
 
 async def naively(grants: Grants, google: GoogleAuth) -> str:
-    """A fresh token: read, refresh, save."""
+    """Read a grant, refresh it, save the tokens, and return the access token."""
     grant = await grants.find(PERSON)
     assert grant is not None
     tokens = await google.refresh(str(grant.refresh_token))
@@ -132,7 +132,7 @@ async def naively(grants: Grants, google: GoogleAuth) -> str:
 
 
 async def storm(way: str, database_url: str, google_url: str) -> None:
-    """Be one of the processes: wait for a line, make all requests at once, print what each came to."""
+    """Run one of the processes: wait for a line, make all requests at once, and print the result of each."""
     async with opened(database_url, google_url) as (database, grants, google):
         refresher = Refresher(grants, RefreshLeases(database), google_alone(google))
 
@@ -148,14 +148,14 @@ async def storm(way: str, database_url: str, google_url: str) -> None:
                 token = None
             return token, time.monotonic() - begin
 
-        await grants.find(PERSON)  # connections are open before the storm
+        await grants.find(PERSON)  # opens the connections before the storm
         print("ready", flush=True)
         await asyncio.to_thread(sys.stdin.readline)
         print(json.dumps(await asyncio.gather(*(request() for _ in range(REQUESTS)))), flush=True)
 
 
 async def measure() -> list[Row]:
-    """Return a row for each database and way; takes about half a minute."""
+    """Measure each way on each database, and return a row for each; takes about half a minute."""
     rows = []
     binaries = find_binaries()
     with running_postgres(binaries) if binaries else nullcontext() as server:
@@ -233,7 +233,7 @@ async def _process(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]
     try:
         yield process
     finally:
-        await asyncio.wait_for(process.communicate(b""), 30)  # its standard input ends, and so does it
+        await asyncio.wait_for(process.communicate(b""), 30)  # the process ends when its standard input ends
 
 
 async def _line(process: asyncio.subprocess.Process) -> str:
@@ -242,7 +242,7 @@ async def _line(process: asyncio.subprocess.Process) -> str:
 
 
 def figures(rows: list[Row]) -> dict[str, Figure]:
-    """What goes into benchmarks/results.json."""
+    """Return the figures for benchmarks/results.json."""
     found: dict[str, Figure] = {}
     naive = {row.database: row for row in rows if row.way == NAIVE}
     for row in rows:

@@ -1,27 +1,27 @@
-"""P1: what a request scope costs, against plain Python, dependency-injector's own ways, dishka and wireup.
+"""P1: the cost of a request scope, compared with plain Python, dependency-injector, dishka and wireup.
 
-Run it with ``python -m benchmarks.scope``. Every variant opens a scope (or what it has instead) for one principal,
-makes principal, credentials, four toolkits and an agent out of three singletons, and closes it. The graphs are
-checked before anything is timed. All variants run in one process, in another random order each round; the figure is
-the median CPU time of a scope (`time.thread_time_ns`), and the ratio is to plain Python in the same run.
+Run it with ``python -m benchmarks.scope``. Every variant opens a scope (or its equivalent) for one principal, makes
+principal, credentials, four toolkits and an agent out of three singletons, and closes it. The graphs are checked before
+anything is timed. All variants run in one process, in a random order each round; the figure is the median CPU time of a
+scope (`time.thread_time_ns`), and the ratio is to plain Python in the same run.
 
-Ours has all guarantees of docs/scopes.md on: turns between threads, pinned singletons, tombstones on six objects, a
-`ResourceWarning` when it is not closed. Asynchronous finalizers are a line of their own, because they need a task.
+Ours has all guarantees of docs/scopes.md on: turns between threads, pinned singletons, tombstones on six objects, and a
+`ResourceWarning` when it is not closed. Asynchronous finalizers have a line of their own, because they need a task.
 
-Where the time goes beyond plain Python (CPython 3.11; measured by leaving parts out, when plain Python took 1.07 µs
-and all of it 3.0 µs): tombstones 0.42 µs (a change of ``__class__`` turns the values of an instance into a
-dictionary), the coroutines of ``async with`` 0.33 (plain Python inside an empty one is 1.3 x), calling three
-singletons live 0.25, the `Scope` object 0.24, finding the plan and taking the turn 0.17, the rest of the generated
-function 0.25.
+Time spent beyond plain Python (CPython 3.11; measured by leaving parts out, when plain Python took 1.07 µs and the
+whole scope 3.0 µs): tombstones 0.42 µs (a change of ``__class__`` turns the values of an instance into a dictionary),
+the coroutines of ``async with`` 0.33 (plain Python inside an empty one takes 1.3 x), calling three singletons live
+0.25, the `Scope` object 0.24, finding the plan and taking the turn 0.17, the rest of the generated function 0.25.
 
-What was tried before, in units of plain Python:
+Earlier designs, in units of plain Python:
 
 * one provider after the other through dependency-injector's `Factory`, with a memo in a dictionary, an `RLock` and a
   ContextVar for each `get` (the prototype): 15.3, and 17.4 with tombstones;
 * the generated function, with an `RLock` for each scope that is taken to build and to close: 3.6;
 * the same, not taken to close: 3.15;
 * the lock replaced by the deletion of an attribute, and the state kept in fewer of them: 2.8 to 3.0 from run to run,
-  as it is now. Asking the singletons by one call of a List, or calling `__init__` past the class, gained nothing.
+  which is the present design. Requesting the singletons by one call of a List, or calling `__init__` without the class,
+  gained nothing.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ CLOSING_TOOLKITS = (ClosingGmail, ClosingCalendar, ClosingDrive, ClosingTasks)
 
 
 def _container(kind: Callable[..., Any], principal: Any, toolkits: tuple[type[Toolkit], ...] = TOOLKITS) -> Any:
-    """Return the graph on dependency-injector, with providers of this kind for all that is a person's."""
+    """Return the graph on dependency-injector, with providers of this kind for everything that belongs to a person."""
     first, second, third, fourth = toolkits
 
     class Container(DeclarativeContainer):
@@ -139,7 +139,7 @@ class Root(DeclarativeContainer):
 
 
 class Request(DeclarativeContainer):
-    """One a request, on top of `Root`."""
+    """One container for each request, on top of `Root`."""
 
     root: Any = providers.DependenciesContainer()
     principal: Any = providers.Dependency()
@@ -178,10 +178,10 @@ Look = Callable[[Agent], object]
 
 
 class Variant(Protocol):
-    """Opens so many scopes one after the other."""
+    """Opens scopes one after the other."""
 
     def __call__(self, scopes: int, look: Look | None) -> Awaitable[None]:
-        """Show each agent to `look`, if there is one, while its scope is open."""
+        """Open this many scopes, and show each agent to `look`, if there is one, while its scope is open."""
         ...
 
 
@@ -273,7 +273,7 @@ def _container_a_request() -> Variant:
             agent = request.agent()
             if look:
                 look(agent)
-            request.reset_override()  # or the root keeps all of them
+            request.reset_override()  # otherwise the root keeps all of them
 
     return run
 
@@ -349,7 +349,7 @@ VARIANTS: dict[str, Callable[[], Variant]] = {
 
 
 async def check(name: str, run: Variant) -> None:
-    """Make sure that a variant makes the right graph, another one in each scope, with the same singletons."""
+    """Assert that a variant makes the right graph, a new one in each scope, with the same singletons."""
     seen: list[tuple[Agent, ...]] = []
 
     def look(agent: Agent) -> None:
@@ -369,7 +369,7 @@ async def check(name: str, run: Variant) -> None:
 
 
 async def measure() -> dict[str, float]:
-    """The median microseconds of a scope, by variant; takes about ten seconds."""
+    """Return the median microseconds of a scope, by variant; takes about ten seconds."""
     variants = {name: make() for name, make in VARIANTS.items()}
     for name, run in variants.items():
         await check(name, run)
@@ -378,7 +378,7 @@ async def measure() -> dict[str, float]:
 
 
 def figures(medians: dict[str, float]) -> dict[str, Figure]:
-    """What goes into benchmarks/results.json."""
+    """Return the figures for benchmarks/results.json."""
     fastest = min(median for name, median in medians.items() if name.startswith(("wireup", "dishka")))
     return {
         "P1 scope, against plain Python": against(medians[OURS], medians[PLAIN], "us", at_most=TARGET),

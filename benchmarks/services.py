@@ -1,12 +1,12 @@
-"""P3: what seven Google services cost for one more user, in time and in memory.
+"""P3: the cost of seven Google services for one more user, in time and in memory.
 
 Run it with ``python -m benchmarks.services``. Ours is a request scope of the real container with its `GoogleClient`,
-opened and closed, and the seven APIs asked of it: templates that everybody shares. The peer is what Google documents:
-``build(api, version, credentials=…)`` seven times, from the documents that the library ships.
+opened and closed, from which the seven APIs are requested: templates that everybody shares. The peer is the documented
+way of Google's library: ``build(api, version, credentials=…)`` seven times, from the documents that the library ships.
 
-A second pair of lines adds what a service is for: one request made of each, and not sent. Time is the median CPU time,
-collector included, all variants in turn in one process; every request has to be the right method of the right API.
-Memory is how much a process of its own has grown after 500 users; nothing is kept of any of them.
+A second pair of lines adds the use of a service: one request made of each, and not sent. Time is the median CPU time,
+including the collector, with all variants in turn in one process; every request must be the right method of the right
+API. Memory is the growth of a separate process after 500 users, of whom nothing is kept.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ Variant = Callable[[bool], Awaitable[list[str]]]
 
 @asynccontextmanager
 async def opened_container() -> AsyncIterator[Application]:
-    """The real container, its APIs loaded as they are after a start."""
+    """Yield the real container, with its APIs loaded as they are after a start."""
     with tempfile.TemporaryDirectory() as name:
         async with open_test_container(settings_in(Path(name))) as container:
             container.google_apis().load()
@@ -101,7 +101,7 @@ def _nested(service: Any, *path: str) -> Any:
 
 
 async def measure() -> tuple[dict[str, float], dict[str, float]]:
-    """The median microseconds of each variant: the services, and with a request of each."""
+    """Return the median microseconds of each variant: for the services, and with a request of each."""
     async with opened_container() as container:
         variants = {OURS: (_ours(container), 40), PEER: (_built(), 2)}
         for name, (variant, _) in variants.items():
@@ -119,7 +119,7 @@ async def measure() -> tuple[dict[str, float], dict[str, float]]:
 
 
 def growth(name: str) -> float:
-    """By how many MB this process has grown after so many users; to be called in a process of its own."""
+    """Return by how many MB this process has grown after 500 users; to be called in a separate process."""
     return asyncio.run(_growth(name))
 
 
@@ -140,7 +140,7 @@ def _resident_mb() -> float:
 
 
 def figures(had: dict[str, float], grown: dict[str, float]) -> dict[str, Figure]:
-    """What goes into benchmarks/results.json."""
+    """Return the figures for benchmarks/results.json."""
     return {
         "P3 seven Google services": within(had[OURS] / 1000, had[PEER] / 1000, "ms", at_most=0.15),
         "P3 seven Google services, against build()": against(had[OURS] / 1000, had[PEER] / 1000, "ms", at_most=0.01),

@@ -1,8 +1,8 @@
-"""Posts signed events to a webhook at a steady rate, or as fast as it takes them, and says how long each took.
+"""Posts signed events to a webhook at a steady rate, or as fast as it accepts them, and reports the times.
 
-Run by ``benchmarks.delivery`` as a process of its own: the load is read from standard input, and what came of it is
-written to standard output, a JSON object a line: ``{"acknowledged"}`` once a second, and ``{"posted"}`` at the end.
-An event's time begins when it was due, so a server that falls behind is not spared what it kept waiting.
+Run by ``benchmarks.delivery`` in a separate process: the load is read from standard input, and the results are written
+to standard output, one JSON object per line: ``{"acknowledged"}`` once a second, and ``{"posted"}`` at the end. An
+event's time begins when it was due, so the waiting time at a server that falls behind counts.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import aiohttp
 
 from app.sandbox.slack.sandbox import SlackSandbox
 
-_AT_ONCE = 24  # posts under way in a burst
+_AT_ONCE = 24  # posts in progress in a burst
 
 
 class Posted(NamedTuple):
-    """What came of one event; times are of the machine's monotonic clock, in seconds. A status of 0 is no answer."""
+    """The result of one event; times are in seconds of the monotonic clock. A status of 0 means no answer."""
 
     name: str
     due: float

@@ -1,15 +1,15 @@
-"""P9: how long a start takes, from ``deputy serve`` to the first acknowledged message.
+"""P9: the time of a start, from ``deputy serve`` to the first acknowledged message.
 
 Run it with ``python -m benchmarks.start``. Ours is a real process with HTTP and Slack configured, the real Google's
-settings, and SQLite; when it says where it listens it is sent a signed Slack event, and the time stops at the 200, when
-the message is stored. First on an empty folder (the schema is made, and the keys), then again on what the first start
-left. The peers only import, and serve nothing:
+settings, and SQLite; when it prints its address it is sent a signed Slack event, and the time stops at the 200, when
+the message is stored. It starts first on an empty folder (where it makes the schema and the keys), then again on the
+result. The peers only import, and serve nothing:
 
-* FastAPI and SQLAlchemy, which is the least that there is to such a server;
-* pydantic-ai with OpenAI's client and MCP, imported at once as an eager server would.
+* FastAPI and SQLAlchemy, the minimum for such a server;
+* pydantic-ai with OpenAI's client and MCP, imported at once as an eager server would do.
 
-All take turns in a random order. The figure is the median time that passed; the CPU time of the whole process, up to
-its end right after, stands beside it.
+All take turns in a random order. The figure is the median elapsed time; the CPU time of the whole process, up to its
+end right after, is shown beside it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ interfaces:
 
 
 class Took(NamedTuple):
-    """Seconds that passed, seconds of CPU, and the most memory in MB."""
+    """Elapsed seconds, seconds of CPU time, and peak memory in MB."""
 
     passed: float
     cpu: float
@@ -63,7 +63,7 @@ class Took(NamedTuple):
 
 
 def serve(folder: Path) -> Took:
-    """Start Deputy in a folder, have one message acknowledged, and end it."""
+    """Start Deputy in a folder, have one message acknowledged, and end it; return the cost."""
     config = folder / "config.yaml"
     config.write_text(CONFIG % {"folder": folder, "signing_secret": SIGNING_SECRET})
     deputy = Path(sys.executable).with_name("deputy")
@@ -86,16 +86,14 @@ async def _send_message(base_url: str) -> None:
 
 
 def _timed(command: list[str], until: Callable[[subprocess.Popen[str]], object]) -> Took:
-    """How long a process takes until this returns; it is ended then, if it has not ended itself."""
+    """Return the cost of a process until `until` returns; then kill the process if it has not ended."""
     begin = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             until(process)
             passed = time.perf_counter() - begin
         finally:
-            os.kill(
-                process.pid, signal.SIGKILL
-            )  # not process.kill(), which may wait for it, and then its usage is gone
+            os.kill(process.pid, signal.SIGKILL)  # process.kill() may reap it, and then its usage is lost
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
     return Took(passed, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
@@ -110,7 +108,7 @@ def _imported(statement: str) -> Took:
 
 
 def measure() -> dict[str, Took]:
-    """The medians of each variant; takes about two minutes."""
+    """Return the medians of each variant; takes about two minutes."""
     took: dict[str, list[Took]] = {name: [] for name in (OURS, AGAIN, *IMPORTS)}
     turns = [OURS, *IMPORTS]
     for _ in range(ROUNDS + 1):
@@ -122,12 +120,12 @@ def measure() -> dict[str, Took]:
             with tempfile.TemporaryDirectory() as folder:
                 took[OURS].append(serve(Path(folder)))
                 took[AGAIN].append(serve(Path(folder)))
-    # Without the first round, which compiles what is not compiled yet and fills the file cache.
+    # Leave out the first round, which compiles missing bytecode and fills the file cache.
     return {name: Took(*map(statistics.median, zip(*each[1:], strict=True))) for name, each in took.items()}
 
 
 def figures(took: dict[str, Took]) -> dict[str, Figure]:
-    """What goes into benchmarks/results.json."""
+    """Return the figures for benchmarks/results.json."""
     return {
         "P9 start": within(took[AGAIN].passed, took[FLOOR].passed, "s", at_most=1.5),
         "P9 first start, on an empty folder": within(took[OURS].passed, took[FLOOR].passed, "s", at_most=1.5),

@@ -1,4 +1,4 @@
-"""`deputy …` with the model of the benchmarks: ``python -m benchmarks.stubbed serve --config FILE``."""
+"""Runs `deputy …` with the benchmarks' model: ``python -m benchmarks.stubbed serve --config FILE``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _build = containers.build.build
 
 
 def _stubbed(settings: Settings, *, only_used: bool = False) -> Application:
-    from containers.testing.models import call, scripted, use_model  # here, because a start must not wait for it
+    from containers.testing.models import call, scripted, use_model  # here, so that a start does not wait for it
 
     container = _build(settings, only_used=only_used)
     use_model(container, scripted([call("files_search", "call_1", query="harbour", limit=3)]))

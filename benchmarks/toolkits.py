@@ -1,4 +1,4 @@
-"""Four toolkits of ten tools, for what is measured with an agent: Deputy's own kind, and the same methods bare."""
+"""Four toolkits of ten tools, for benchmarks with an agent: as Deputy's toolkits, and as the same bare methods."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from app.toolkits.toolkit import Effect, Toolkit, tool
 
 
 class _Office:
-    """Ten tools on one subject, about as many parameters as real ones have."""
+    """Ten tools on one subject, with about as many parameters as real ones have."""
 
     def __init__(self, google: GoogleClient) -> None:
         self.google = google
@@ -140,6 +140,6 @@ TOOL_NAMES = frozenset(name for toolkit in TOOLKITS for name in toolkit.tools())
 
 
 def toolkits_of(person: Any) -> list[Toolkit]:
-    """One of each, bound to whatever stands for a person."""
-    makers: tuple[Any, ...] = TOOLKITS  # their constructor is their own
+    """Return one of each toolkit, bound to an object that stands for a person."""
+    makers: tuple[Any, ...] = TOOLKITS  # each has its own constructor
     return [make(person) for make in makers]

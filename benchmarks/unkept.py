@@ -1,4 +1,4 @@
-"""In place of what a container keeps: a database would only hide the differences that are measured."""
+"""Replacements for a container's stores, because a database would hide the differences that are measured."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from containers.application import Application
 
 
 class NoHistory:
-    """Stands in for the stored turns: there are none."""
+    """Stands in for the stored turns, and has none."""
 
     async def load(self, principal: Principal, conversation: str, **limits: object) -> History:
-        """An empty history."""
+        """Return an empty history."""
         return History([], private=False)
 
 
@@ -24,10 +24,10 @@ class NoAudit:
     """Stands in for the rows of the audit trail."""
 
     async def append(self, entries: Sequence[AuditEntry]) -> None:
-        """Forget them."""
+        """Discard the entries."""
 
 
 def keep_nothing(container: Application) -> None:
-    """From now on the container's agents have no history, and what they do is written down nowhere."""
+    """Make the container's agents start without history and store neither turns nor an audit trail."""
     container.conversations.override(providers.Object(NoHistory()))
     container.audit.override(providers.Object(NoAudit()))

@@ -1,6 +1,6 @@
-"""Writes docs/agno-toolkits.md: which of agno's toolkit classes Deputy takes, tried against the installed agno.
+"""Writes docs/agno-toolkits.md: which of agno's toolkit classes Deputy accepts, tried with the installed agno.
 
-`make agno-table` runs it, with the packages that the most used classes need in a folder of their own.
+`make agno-table` runs it, with the packages that the most used classes need in a separate folder.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def main() -> None:
     sys.path.append(PACKAGES)
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
-    with redirect_stdout(sys.stderr):  # some packages print as they are imported
+    with redirect_stdout(sys.stderr):  # some packages print when they are imported
         rows = sorted(tried())
     counted = Counter(row[1].partition(":")[0] for row in rows)
     summary = ", ".join(f"{count} {outcome}" for outcome, count in counted.most_common())
@@ -75,7 +75,7 @@ def tried() -> Iterator[tuple[str, str, int]]:
 
 
 def outcome_of(path: str, cls: type) -> tuple[str, int]:
-    """Return what comes of a class as a toolkit, and the number of its tools."""
+    """Return the outcome of a class as a toolkit, and the number of its tools."""
     from app.agno_bridge.declaration import Argument, ForeignDeclaration
     from app.agno_bridge.probe import toolkit_of
     from app.errors import DeputyError
@@ -89,7 +89,7 @@ def outcome_of(path: str, cls: type) -> tuple[str, int]:
 
 
 def _made_up(cls: type) -> dict[str, Any]:
-    """Return a value for each argument that has to be given, or that looks like a credential."""
+    """Return a value for each argument that is required or looks like a credential."""
     from app.agno_bridge.confinement import looks_like_credential
 
     given: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Which tests are run where, and what they may not do; their fixtures are in `tests/fixtures.py`."""
+"""Decides where tests run, and what they may not do; their fixtures are in `tests/fixtures.py`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from tests.fakes.memory import folder_in_memory
 from tests.guards import processes
 
-# Tests that need processes of their own, an outage, a browser or a crowd of people; a single test elsewhere has the
+# Tests that need their own processes, an outage, a browser or a crowd of people. Elsewhere, a single test has the
 # marker itself.
 SYSTEM = (
     "browser",
@@ -35,10 +35,10 @@ SYSTEM = (
     "isolation/test_five_hundred.py",
     "isolation/test_team_crowd.py",
 )
-# The parameters of a fixture that is taken on both: PostgreSQL is a process, so `make test` runs what is on SQLite.
+# The parameters of a fixture that runs on both. PostgreSQL is a process, so `make test` runs the tests on SQLite only.
 DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.system))
-# Tests that load Telegram's SDK, or let Hypothesis read all of the code, which takes seconds in each process. They are
-# run first, so that one process runs them all.
+# Tests that load Telegram's SDK, or let Hypothesis read all of the code, either of which takes seconds per process.
+# They run first, so that one process runs them all.
 TOGETHER = (
     "attacks/test_routes.py",
     "contract",
@@ -55,8 +55,8 @@ _COLLECTING = (10_000, 10, 50)  # thresholds: the default ones cost a fifteenth 
 def pytest_configure(config: pytest.Config) -> None:
     """Load the fixtures, and keep the files of tests in memory.
 
-    The process that hands tests out to others runs none, and they begin seconds sooner if it does not import the app.
-    Where a message is a commit or three, a test takes half the time in memory.
+    The process that distributes tests runs none, and the others begin seconds earlier if it does not import the app.
+    Tests whose messages take a commit or three need half the time in memory.
     """
     if config.getoption("dist", "no") == "no" or config.option.collectonly:
         config.pluginmanager.import_plugin("tests.fixtures")
@@ -66,7 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Keep the cyclic collector from searching what is being made, and to stay."""
+    """Keep the cyclic collector from searching objects that are being made and will stay."""
     gc.disable()
     try:
         return (yield)
@@ -75,13 +75,13 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Import no module whose tests are all left out, which would take two seconds in each process."""
+    """Skip the import of a module whose tests are all deselected, which would take two seconds in each process."""
     is_left_out = "not system" in config.option.markexpr and collection_path.is_relative_to(_TESTS)
     return True if is_left_out and collection_path.relative_to(_TESTS).as_posix().startswith(SYSTEM) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put `TOGETHER` first, and mark what `make test-system` runs: `SYSTEM`, and what starts PostgreSQL."""
+    """Put `TOGETHER` first, and mark the tests for `make test-system`: `SYSTEM`, and those that start PostgreSQL."""
     items.sort(key=lambda item: not _name(item).startswith(TOGETHER))
     for item in items:
         if _name(item).startswith(SYSTEM) or (isinstance(item, pytest.Function) and "cluster" in item.fixturenames):
@@ -93,14 +93,14 @@ def _name(item: pytest.Item) -> str:
 
 
 def pytest_collection_finish() -> None:
-    """Spare the cyclic collector what the modules and the tests themselves are made of, some 400 000 objects."""
+    """Exclude the objects of modules and tests, some 400 000, from the cyclic collector's searches."""
     gc.collect()
     _frozen.freeze()
     gc.set_threshold(*_COLLECTING)
 
 
 class _Frozen:
-    """Knows whether objects are frozen, because to count them takes 15 ms. Lives as long as the process."""
+    """Knows whether objects are frozen, because counting them takes 15 ms. Lives as long as the process."""
 
     def __init__(self) -> None:
         self.is_whole = False
@@ -108,7 +108,7 @@ class _Frozen:
         vars(gc)["unfreeze"] = self._thaw
 
     def freeze(self) -> None:
-        """Freeze every object that there is."""
+        """Freeze every object."""
         gc.freeze()
         self.is_whole = True
 
@@ -125,14 +125,14 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     """Refuse to start processes unless the test has the marker `system`."""
     with processes(allowed=item.get_closest_marker("system") is not None):
         outcome = yield
-    if not _frozen.is_whole:  # the search for what holds an object has thawed everything
-        gc.collect(1)  # what is garbage since then is young; to look at all takes half a second
+    if not _frozen.is_whole:  # a search for an object's referrers has thawed everything
+        gc.collect(1)  # newer garbage is young; a full search takes half a second
         _frozen.freeze()
     return outcome
 
 
 def lacking(tool: str, *, package: str, by: str = "apt-get install") -> NoReturn:
-    """Skip a test by the name of the tool that it lacks; in CI, where every tool has to be there, fail."""
+    """Skip a test by the name of the tool that it lacks, or fail it in CI, which must have every tool."""
     message = f"NEEDS {tool}: {by} {package}"
     if os.environ.get("DEPUTY_REQUIRE_TOOLS"):
         pytest.fail(message)
@@ -140,6 +140,6 @@ def lacking(tool: str, *, package: str, by: str = "apt-get install") -> NoReturn
 
 
 def needs_agno() -> None:
-    """Skip the test, or in CI fail, where agno is not installed; modules that import it are skipped by then."""
+    """Skip the test if agno is not installed, or fail it in CI; modules that import agno have been skipped already."""
     if find_spec("agno") is None:
         lacking("agno", package="'deputy-assistant[agno]'", by="pip install")

@@ -1,4 +1,4 @@
-"""What every test stands on: two people, a database, a key ring, and a network that ends at loopback."""
+"""The fixtures of all tests: two people, databases, a key ring, and fast servers."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from tests.fakes.postgres import Cluster, find_binaries, running_postgres
 
 @pytest.fixture(scope="session", autouse=True)
 def in_haste() -> Iterator[None]:
-    """Servers stop, and clients are made, without delay; they answer late where `DEPUTY_TEST_DELAY` says so."""
+    """Make servers stop and clients start without delay, and let servers answer late if `DEPUTY_TEST_DELAY` is set."""
     with haste(), delays(longest_delay()):
         yield
 
 
 @pytest.fixture
 def ada() -> Principal:
-    """One of two people who never see each other's things."""
+    """Return one of two people who never see each other's data."""
     return two_principals()[0]
 
 
 @pytest.fixture
 def grace() -> Principal:
-    """The other one, of the same tenant."""
+    """Return the other person, who is in the same tenant."""
     return two_principals()[1]
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """A PostgreSQL server of this session's own."""
+    """Yield a PostgreSQL server for this session."""
     binaries = find_binaries()
     if binaries is None:
         lacking("PostgreSQL", package="postgresql")
@@ -51,20 +51,20 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def postgres(cluster: Cluster) -> PostgresServer:
-    """That server, for the databases of tests."""
+    """Return that server, for the databases of tests."""
     return PostgresServer(cluster.url)
 
 
 @pytest.fixture(params=DATABASES)
 async def databases(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Databases]:
-    """Databases of this test's own, SQLite and PostgreSQL in turn."""
+    """Yield the databases of one test, SQLite and PostgreSQL in turn."""
     async with databases_of(request, tmp_path) as databases:
         yield databases
 
 
 @asynccontextmanager
 async def databases_of(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Databases]:
-    """Databases of the kind that a fixture's parameter names; for a fixture of any scope."""
+    """Yield databases of the kind that a fixture's parameter names; for a fixture of any scope."""
     if request.param == "sqlite":
         yield SqliteDatabases(folder)
     else:
@@ -75,7 +75,7 @@ async def databases_of(request: pytest.FixtureRequest, folder: Path) -> AsyncIte
 
 @pytest.fixture
 async def database(databases: Databases) -> AsyncIterator[Database]:
-    """A migrated database of this test's own, SQLite and PostgreSQL in turn."""
+    """Yield a migrated database for one test, SQLite and PostgreSQL in turn."""
     database = Database(await databases.migrated("deputy"))
     try:
         yield database
@@ -86,5 +86,5 @@ async def database(databases: Databases) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def key_ring() -> KeyRing:
-    """A ring with one key."""
+    """Return a ring with one key."""
     return KeyRing({"k1": bytes(range(32))})

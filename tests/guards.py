@@ -1,6 +1,6 @@
-"""What no test may do: reach another machine, or start a process without the marker `system`.
+"""Guards that keep tests from reaching another machine, or starting a process without the marker `system`.
 
-Both are refused where Python calls the system. An audit hook would see the same calls, but is also called for every
+Both are refused where Python calls the system. An audit hook would see the same calls, but it is also called for every
 `id()`, which costs a thirtieth of the time of all tests.
 """
 
@@ -22,7 +22,7 @@ _LOCAL_NAMES = (None, "", "localhost", b"localhost")
 
 
 class NetworkRefusedError(RuntimeError):
-    """A test tried to leave this machine. Not an OSError, so that nothing mistakes it for a network that is down."""
+    """A test tried to reach another machine. Not an OSError, so that nothing mistakes it for a network failure."""
 
 
 class ProcessRefusedError(RuntimeError):
@@ -30,7 +30,7 @@ class ProcessRefusedError(RuntimeError):
 
 
 class _Guard:
-    """Refuses what a test may not do; lives as long as the process."""
+    """Refuses everything that a test may not do; lives as long as the process."""
 
     def __init__(self) -> None:
         self.may_start_processes = True
@@ -42,12 +42,12 @@ class _Guard:
             raise NetworkRefusedError(f"a test may reach loopback only, not {address!r}")
 
     def check_name(self, host: Any, *_: Any, **__: Any) -> None:
-        """Raise NetworkRefusedError if another machine is looked up."""
+        """Raise NetworkRefusedError if the host is not this machine."""
         if host not in _LOCAL_NAMES and not _is_address(host):
             raise NetworkRefusedError(f"a test may look up loopback only, not {host!r}")
 
     def check_process(self, *_: Any, **__: Any) -> None:
-        """Raise ProcessRefusedError if this test has no marker."""
+        """Raise ProcessRefusedError if this test may not start processes."""
         if not self.may_start_processes:
             raise ProcessRefusedError("a test that starts a process needs the marker `system`")
 
@@ -56,7 +56,7 @@ _guard = _Guard()
 
 
 def _checked(owner: Any, names: tuple[str, ...], check: Callable[..., None]) -> None:
-    """Have functions of a module or class check their arguments first."""
+    """Make functions of a module or class check their arguments first."""
     for name in names:
         function = getattr(owner, name)
 

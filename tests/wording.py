@@ -1,7 +1,7 @@
-"""Everything that a person can read, listed from the source: ``python -m tests.wording > docs/wording.md``.
+"""Lists everything that a person can read from the source: ``python -m tests.wording > docs/wording.md``.
 
-The chat's and the pages' sentences are the string literals of the modules that speak to people; what a program fills in
-stands in braces. The command line's are its help.
+The sentences of the chat and the pages are the string literals of the modules that speak to people, with braces around
+the parts that a program fills in. Those of the command line are its help.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ PAGES = (
     "interfaces/slack/pages.py",
     "app/consent/*.py",
 )
-# Calls whose texts nobody reads in a chat or on a page.
+# Calls whose texts do not appear in a chat or on a page.
 _FOR_OPERATORS = frozenset(["debug", "info", "warning", "error", "exception", "log", "log_about", "guarded", "run"])
 _NOT_SHOWN = frozenset(
     ["compile", "Field", "text", "removeprefix", "removesuffix", "startswith", "endswith", "partition", "replace"]
@@ -113,10 +113,10 @@ class _Sentences(ast.NodeVisitor):
             self.generic_visit(node)
 
     def visit_Assert(self, node: ast.Assert) -> None:
-        """Leave it out."""
+        """Skip the assertion."""
 
     def visit_Expr(self, node: ast.Expr) -> None:
-        if not isinstance(node.value, ast.Constant):  # a docstring
+        if not isinstance(node.value, ast.Constant):  # a docstring otherwise
             self.generic_visit(node)
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
@@ -153,14 +153,14 @@ def _part(node: ast.expr) -> str:
 
 
 def of_module(source: str) -> list[str]:
-    """Return the sentences of a module, in their order."""
+    """Return the sentences of a module, in order."""
     sentences = _Sentences()
     sentences.visit(ast.parse(source))
     return _readable(sentences.found)
 
 
 def of_template(source: str) -> list[str]:
-    """Return the texts of a page, in their order."""
+    """Return the texts of a page, in order."""
     page = BeautifulSoup(_JINJA.sub("", source), "html.parser")
     found = []
     for tag in page.find_all(True):
@@ -171,7 +171,7 @@ def of_template(source: str) -> list[str]:
 
 
 def of_script(source: str) -> list[str]:
-    """Return the texts that a script of ours shows."""
+    """Return the texts that one of Deputy's scripts shows."""
     return _readable([match[2] for match in _OF_SCRIPT.finditer(source)])
 
 

@@ -1,4 +1,4 @@
-"""Mallory, her victim, and a server that both write to: what she attacks, and what she has afterwards."""
+"""Mallory, her victim, and the server that both write to, with checks of what an attack gained."""
 
 from __future__ import annotations
 
@@ -27,21 +27,22 @@ _numbers = itertools.count()
 
 
 def accounts() -> list[Person]:
-    """The Google accounts of a server's people: the victim's, another one of hers, and Mallory's."""
+    """Return the Google accounts of a server's people: the victim's two, and Mallory's."""
     return [Person.named(name.title(), f"{name}@sandbox.example") for name in ("victim", "work", "mallory")]
 
 
 @dataclass
 class Attack:
-    """Two people who are new to a server; their chats are HTTP, and each has a browser.
+    """Two people who are new to a server, each with a chat over HTTP and a browser.
 
     Attributes:
-        victims: The address of the victim's Google account; `work` is that of another one of hers.
-        mallorys: The address of Mallory's own.
-        browser: The victim's.
-        own_browser: Mallory's.
+        victims: The address of the victim's Google account.
+        work: The address of the victim's second Google account.
+        mallorys: The address of Mallory's Google account.
+        browser: The victim's browser.
+        own_browser: Mallory's browser.
         said: The ids of each person's messages, oldest first.
-        calls_before: How often Google had been asked before the attack began.
+        calls_before: The number of calls that Google had received before the attack began.
     """
 
     server: Server
@@ -57,21 +58,21 @@ class Attack:
     _bearers: set[str | None] = field(default_factory=set)
 
     async def ask(self, person: Principal, text: str = QUESTION, **body: Any) -> dict[str, Any]:
-        """How a message of this person stands once it is answered, or waits for them."""
+        """Send this person's message, and return its status once it is answered or waits for them."""
         response = await self.server.ask(person, text, **body)
         status: dict[str, Any] = response.raise_for_status().json()
         self.said[person].append(status["message"])
         return status
 
     async def link(self, person: Principal, text: str = QUESTION) -> str:
-        """The consent link that this person is sent for it."""
+        """Return the consent link that this person is sent in reply to a message."""
         status = await self.ask(person, text)
         found = CONSENT_LINK.search(status.get("consent_url") or status.get("answer", ""))
         assert found is not None, status
         return found[0]
 
     async def connect(self, person: Principal, email: str) -> None:
-        """Let this person connect an account as everybody does: ask, consent, confirm; their message is answered."""
+        """Connect an account of this person in the usual way: ask, consent, confirm; their message is answered."""
         link = await self.link(person)
         question = self.said[person][-1]
         code = code_on(await self.server.consent(link, email))
@@ -80,38 +81,38 @@ class Attack:
         await self.note_bearer(person)
 
     async def note_bearer(self, person: Principal) -> None:
-        """What Google is asked under this person's own access token is no loot."""
+        """Note this person's own access token, so that calls under it do not count as Mallory's gain."""
         grant = await self.server.container.grants().find(person)
         assert grant is not None
         self._bearers.add(fingerprint(grant.access_token))
 
     def calls(self, method_id: str) -> int:
-        """How often Google was asked this since the attack began."""
+        """Return how often Google was asked for this method since the attack began."""
         return len(self.statuses(method_id))
 
     def statuses(self, method_id: str) -> list[int]:
-        """How each of these calls was answered."""
+        """Return the status of each of these calls."""
         return [call.status for call in self._calls() if call.method_id == method_id]
 
     async def account_of(self, person: Principal) -> str | None:
-        """The address of the account that this person's assistant uses."""
+        """Return the address of the account that this person's assistant uses."""
         grant = await self.server.container.grants().find(person)
         return grant.email if grant else None
 
     async def waiting(self, person: Principal) -> int:
-        """How many sign-ins of this person wait for their proof."""
+        """Return the number of this person's sign-ins that wait for confirmation."""
         query = sa.select(sa.func.count()).where(owned_by(quarantined_grants, person))
         async with self.server.container.database().reading() as connection:
             return int((await connection.execute(query)).scalar_one())
 
     async def assert_reads_her_mail(self) -> None:
-        """The victim's own assistant still works, with her own account."""
+        """Assert that the victim's own assistant still works, with her own account."""
         answer = (await self.ask(self.victim))["answer"]
 
         assert self._markers(answer, self.victims)
 
     async def assert_nothing_gained(self) -> None:
-        """Mallory asks for mail once more: nothing of the victim's is shown or kept for her, or was fetched."""
+        """Let Mallory ask for mail again, and assert that nothing of the victim's was shown to her, kept or fetched."""
         await self.ask(self.mallory)
         told = [await self.server.told(self.mallory, each, wait=0) for each in self.said[self.mallory]]
         fetched = [
@@ -133,7 +134,7 @@ class Attack:
 
 @asynccontextmanager
 async def attack_on(server: Server) -> AsyncIterator[Attack]:
-    """A victim and a Mallory whom the server has not met; nobody else holds their Google accounts meanwhile."""
+    """Yield a victim and a Mallory who are new to the server; only they use their Google accounts meanwhile."""
     number = next(_numbers)
     victim, mallory = (Principal("http", "demo", f"{who}{number}") for who in ("victim", "mallory"))
     hers, work, mallorys = (account.email for account in accounts())
@@ -150,5 +151,5 @@ async def attack_on(server: Server) -> AsyncIterator[Attack]:
 
 
 def shown(response: httpx2.Response) -> str:
-    """All that a response shows: headers and body."""
+    """Return everything that a response contains: headers and body."""
     return "\n".join(f"{name}: {value}" for name, value in response.headers.items()) + response.text

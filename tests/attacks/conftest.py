@@ -1,4 +1,4 @@
-"""A server for each module of attacks, and for each attack two people who are new to it."""
+"""A server for each module of attacks, and two people who are new to it for each attack."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.fakes.server import Server
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
-    """A server on a socket, with HTTP and Slack; no scan finishes what an attack leaves before the test has looked."""
+    """Yield a server on a socket, with HTTP and Slack, that scans too rarely to clean up before a test has looked."""
     folder, delivery = Path(tmp_path_factory.mktemp("attacked")), DeliverySettings(scan_seconds=600)
     async with (
         open_environment(folder, people=accounts(), delivery=delivery) as environment,
@@ -27,6 +27,6 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def attack(server: Server) -> AsyncIterator[Attack]:
-    """Mallory and a victim."""
+    """Yield a victim and Mallory."""
     async with attack_on(server) as attack:
         yield attack

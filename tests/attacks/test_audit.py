@@ -1,4 +1,4 @@
-"""The audit trail: every call that Google saw is in it, once, and nothing in it can be changed."""
+"""The audit trail contains every call that Google received exactly once, and nothing in it can be changed."""
 
 from __future__ import annotations
 
@@ -31,28 +31,28 @@ PEOPLE = (Sender("ada", ADA), Sender("grace", GRACE))
 
 
 async def nothing() -> None:
-    """Nothing happens meanwhile."""
+    """Do nothing."""
 
 
 def with_prying(container: Application) -> None:
-    """With the tool that crashes."""
+    """Install the tool that crashes."""
     prying(container, nothing)
 
 
 def counted(calls: Iterable[tuple[str, int | None]]) -> Counter[tuple[str, int | None]]:
-    """How often each method was answered how."""
+    """Return how often each method got each status."""
     return Counter(calls)
 
 
 @dataclass
 class Journeys:
-    """What is left after everybody's whole way.
+    """The result of both people's whole journeys.
 
     Attributes:
         rows: Each traveller's audit rows, oldest first.
-        messages: The rows of each message that has any.
-        credentials: The id of the grant that each of them has.
-        calls: What Google was asked, oldest first.
+        messages: The audit rows of each message that has any.
+        credentials: The id of each traveller's grant.
+        calls: The calls that Google received, oldest first.
     """
 
     rows: dict[Traveller, list[AuditEntry]]
@@ -63,7 +63,7 @@ class Journeys:
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module", params=DATABASES)
 async def journeys(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Journeys:
-    """Both people's whole way, on each channel."""
+    """Return the result of both people's whole journeys on each channel."""
     folder = Path(tmp_path_factory.mktemp("audited"))
     async with (
         databases_of(request, folder) as databases,
@@ -82,7 +82,7 @@ async def journeys(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
 
 
 async def test_it_holds_exactly_the_calls_that_google_saw(journeys: Journeys) -> None:
-    """After everybody's whole way: by each credential as many calls of each method and answer as under its bearers."""
+    """The trail has as many calls of each method and status by each credential as Google saw under its bearers."""
     seen = [call for call in journeys.calls if call.method_id.startswith("gmail.")]
     answered = Counter(call.method_id for call in journeys.calls if call.status == 200)
 
@@ -104,7 +104,7 @@ async def test_it_holds_exactly_the_calls_that_google_saw(journeys: Journeys) ->
 
 
 async def test_an_end_is_written_down(tmp_path: Path, databases: Databases, ada: Principal, grace: Principal) -> None:
-    """Disconnecting leaves a row of the grant that ended, offboarding one of the person; each has their own."""
+    """Disconnecting leaves a row that names the revoked grant, and offboarding a row, each for its own person."""
     async with open_environment(tmp_path, databases) as environment, environment.server() as server:
         for person, email in ((ada, ADA), (grace, GRACE)):
             await server.connect(person, email)
@@ -123,7 +123,7 @@ async def test_an_end_is_written_down(tmp_path: Path, databases: Databases, ada:
 
 
 async def test_each_message_has_its_own_rows(journeys: Journeys) -> None:
-    """A message's rows are its sender's alone; what acts has a row before its call, and the tool's own comes last."""
+    """A message's rows are its sender's; a tool that acts has a row before its calls, and each tool has one last."""
     decisions = (AuditEvent.APPROVE, AuditEvent.DENY)
     entries = [entry for rows in journeys.rows.values() for entry in rows if entry.message_id]
     entries = [entry for entry in entries if entry.event not in decisions]
@@ -146,7 +146,7 @@ async def test_each_message_has_its_own_rows(journeys: Journeys) -> None:
     " VALUES (1, 'http', 'demo', 'grace', 'call', 1)",
 ])  # fmt: skip
 async def test_no_row_can_be_changed(change: str, database: Database, ada: Principal) -> None:
-    """The database itself refuses, on whatever way the change comes; rows are still added."""
+    """The database refuses to change, replace or delete a row, and rows can still be added."""
     audit, entry = Audit(database), AuditEntry(ada, AuditEvent.CALL, 1.0, method="gmail.users.messages.get")
     await audit.append([entry])
     with pytest.raises(sa.exc.DBAPIError) as refused:
@@ -166,7 +166,7 @@ class Named:
 
 
 async def test_a_cancelled_tool_is_written_down(database: Database, ada: Principal, grace: Principal) -> None:
-    """A tool that is cancelled while Google is asked leaves its rows, the call without an answer; others' are whole."""
+    """A tool cancelled during a call leaves its rows, with no status for the call; another person's are complete."""
     audit, asked = Audit(database), asyncio.Event()
 
     async def tool(principal: Principal, hangs: bool) -> None:
@@ -200,7 +200,7 @@ async def test_a_cancelled_tool_is_written_down(database: Database, ada: Princip
 
 
 async def test_what_cannot_be_written_down_does_not_begin(database: Database, ada: Principal) -> None:
-    """A tool that acts is not run when its row cannot be written."""
+    """A tool that acts is not run if its row cannot be written."""
     audit = Audit(database)
     async with database.writing() as connection:
         await connection.execute(sa.text(f"ALTER TABLE {audit_events.name} RENAME TO gone"))
@@ -209,7 +209,7 @@ async def test_what_cannot_be_written_down_does_not_begin(database: Database, ad
 
 
 async def test_a_call_outside_of_a_tool_is_written_at_once(database: Database, ada: Principal) -> None:
-    """Whoever calls Google past the guard leaves a row as well, of no message."""
+    """A call of Google outside the guard leaves a row as well, without a message."""
     audit = Audit(database)
     trail = AuditRecorder(ada, Named(), audit)
     sent = trail.sending()

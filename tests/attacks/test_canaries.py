@@ -1,4 +1,4 @@
-"""Secrets and mails are shown nowhere: the whole demonstration at debug level, and then every place is searched."""
+"""Secrets and mails appear only where they belong: people use everything at debug level, and each place is searched."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ from tests.fakes.journey import Traveller, all_travel, prying
 from tests.fakes.server import ADA, GRACE, Server, direct, own_markers
 from tests.fakes.slack_proxy import SlackProxy
 
-# Where what people write and read is kept for them: histories, answers, parked runs, and what waits for their word.
+# The columns that keep people's texts for them: histories, answers, parked runs, and calls waiting for approval.
 TEXT_COLUMNS = {"messages.body", "messages.answer", "turns.messages", "parked_runs.run", "approvals.arguments"}
 PEOPLE = (Sender("ada", ADA), Sender("grace", GRACE))
 
 
 @dataclass
 class Run:
-    """What a run left behind in each place.
+    """Everything that a run left behind in each place.
 
     Attributes:
         secrets: Every token, key and secret of the run.
         texts: The words of each person's mails and messages, by address.
-        links: The tokens of the consent links, which their own person alone was sent.
-        meanwhile: What lived in between: many times, and whenever a person's tool ran with a mail in hand.
-        afterwards: What lived when all was over.
+        links: The tokens of the consent links, each sent to its own person only.
+        meanwhile: The objects alive during the run, looked up repeatedly, and whenever a person's tool held a mail.
+        afterwards: The objects alive when the run had ended.
     """
 
     records: Records
@@ -63,17 +63,17 @@ class Run:
 
     @property
     def all_texts(self) -> set[str]:
-        """Everybody's words."""
+        """Return everybody's words."""
         return set().union(*self.texts.values())
 
     @property
     def everything(self) -> set[str]:
-        """All that no log and no `repr` may show."""
+        """Return everything that no log and no `repr` may show."""
         return self.secrets | self.all_texts | self.links
 
 
 def collect(run: Run, key_file: Path) -> None:
-    """Find out what must not be shown: Google's tokens and codes, our own secrets, and everybody's words."""
+    """Collect what must not be shown: Google's tokens and codes, Deputy's own secrets, and everybody's words."""
     server = run.server
     google = server.google._grants
     run.secrets |= {*google._access, *google._refresh, *google._codes, *server._tokens.values()}
@@ -96,7 +96,7 @@ def collect(run: Run, key_file: Path) -> None:
 
 @asynccontextmanager
 async def ran(folder: Path, databases: Databases, patch: pytest.MonkeyPatch) -> AsyncIterator[Run]:
-    """Two people on two channels go their whole way at once, and knock at closed doors besides."""
+    """Let two people on two channels make their whole journeys at once and make bad requests; yield the traces."""
     taps: list[Tap] = []
     create_app = app.main.create_app
 
@@ -133,7 +133,7 @@ async def ran(folder: Path, databases: Databases, patch: pytest.MonkeyPatch) -> 
 
 
 async def knock(server: Server, who: Traveller) -> None:
-    """What is refused, with secrets in it: each answer is an error."""
+    """Make requests that contain secrets and are refused, and assert that each gets an error status."""
     token = server._tokens[who.driver.principal(who.sender)]
     client, bearer = server.client, {"Authorization": f"Bearer {token}"}
     refused = [
@@ -151,7 +151,7 @@ async def knock(server: Server, who: Traveller) -> None:
 async def test_nothing_is_shown_anywhere(
     tmp_path: Path, databases: Databases, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Logs, output, errors, reprs, answers, posts, queues and columns: no secret, and no word where none belongs."""
+    """No log, output, error, repr, answer, post, queue or column shows a secret, or words where they do not belong."""
     async with ran(tmp_path, databases, monkeypatch) as run:
         captured = capfd.readouterr()
         assert_shown_nowhere(run, captured.out + captured.err, tmp_path)
@@ -159,14 +159,14 @@ async def test_nothing_is_shown_anywhere(
 
 
 def assert_shown_nowhere(run: Run, output: str, folder: Path) -> None:
-    """No log, output, `repr` or column shows a secret, nor a word where none belongs."""
+    """Assert that no log, output, `repr` or column shows a secret, or a person's words where they do not belong."""
     logged = "".join(run.records.texts)
     shown = {kind: text for kind, text in run.meanwhile | run.afterwards if seen_in(text, run.everything)}
     for email, words in run.texts.items():
         assert len(words) > 5, email
     assert len(run.secrets) > 12
     assert run.links
-    assert "gmail_crash failed: LookupError" in logged  # it was at work, and said so
+    assert "gmail_crash failed: LookupError" in logged  # the crashing tool ran, and its error was logged
     assert {"app.google.client.GoogleClient", "app.principal.Principal"} <= {kind for kind, _ in run.meanwhile}
 
     assert seen_in(logged, run.everything) == set()
@@ -180,7 +180,7 @@ def assert_shown_nowhere(run: Run, output: str, folder: Path) -> None:
 
 
 def assert_answers_hold_only_their_own(run: Run) -> None:
-    """An HTTP answer and a post in Slack show their own person's words at most, and nobody's secrets."""
+    """Assert that each HTTP answer and Slack post shows only its own person's words, and nobody's secrets."""
     for exchange in run.tap.exchanges:
         owner = next((who for who in run.travellers if owns(run, who, exchange.authorization)), None)
         foreign = run.all_texts - (run.texts[owner.sender.email] if owner else set())
@@ -194,13 +194,13 @@ def assert_answers_hold_only_their_own(run: Run) -> None:
 
 
 def owns(run: Run, who: Traveller, authorization: str) -> bool:
-    """Whether a request came from this person."""
+    """Return whether a request came from this person."""
     token = run.server._tokens.get(who.driver.principal(who.sender))
     return token is not None and authorization == f"Bearer {token}"
 
 
 async def test_libraries_are_not_heard(tmp_path: Path) -> None:
-    """At our debug level the libraries stay at `warning`: what they would say of bodies and headers is not logged."""
+    """At Deputy's debug level, the libraries stay at `warning`, so that bodies and headers are not logged."""
     with logging_as_served(tmp_path) as records:
         for library in (
             "httpx2",
@@ -219,11 +219,11 @@ async def test_libraries_are_not_heard(tmp_path: Path) -> None:
     assert "ours" in "".join(records.texts)
 
 
-# Each place is searched: a canary that is put there is found.
+# Checks of the search itself: a canary put in each place is found.
 
 
 async def test_a_canary_in_a_log_is_found(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """In the text of a record, in an argument that is not shown, in an error and in what it came from."""
+    """A canary is found in a log's text, in an argument that is cut off, in an extra, and in the cause of an error."""
     with logging_as_served(tmp_path) as records:
         log = logging.getLogger("app.planted")
         log.debug("canary-text")
@@ -245,7 +245,7 @@ async def test_a_canary_in_a_log_is_found(tmp_path: Path, capfd: pytest.CaptureF
 
 @pytest.mark.system
 async def test_a_canary_on_an_output_is_found(capfd: pytest.CaptureFixture[str]) -> None:
-    """What a subprocess or a C library writes counts as well."""
+    """A canary that a subprocess writes to the output is found."""
     process = await asyncio.create_subprocess_shell("echo canary-out; echo canary-err >&2")
     await process.wait()
     captured = capfd.readouterr()
@@ -254,7 +254,7 @@ async def test_a_canary_on_an_output_is_found(capfd: pytest.CaptureFixture[str])
 
 
 async def test_a_canary_in_a_repr_is_found() -> None:
-    """An object of ours that is alive somewhere, and shows what it holds; nothing else refers to it by name."""
+    """A canary in the `repr` of a living object of Deputy's classes is found, even without a variable for it."""
     held = [Principal("http", "demo", f"canary-{time.time_ns()}")]
 
     assert seen_in("".join(text for _, text in living()), {held[0].user}) == {held[0].user}
@@ -262,14 +262,14 @@ async def test_a_canary_in_a_repr_is_found() -> None:
 
 
 async def test_a_canary_in_a_column_is_found(database: Database, key_ring: KeyRing) -> None:
-    """In whichever table, in clear."""
+    """A canary in clear text in a column of any table is found."""
     await ApiTokens(database, key_ring).issue(Principal("http", "demo", "ada"), label="canary-label")
 
     assert ("api_tokens.label", "canary-label") in list(await columns(database))
 
 
 async def test_a_canary_in_an_answer_is_found() -> None:
-    """In a body, in a header, and in an error's page."""
+    """A canary is found in an answer's body and in its headers."""
     tap = Tap(PlainTextResponse("canary-body", headers={"X-Planted": "canary-header"}))
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(tap), base_url="http://t") as client:
         await client.get("/")

@@ -1,4 +1,4 @@
-"""Lies of MCP servers and authorization servers that are found by metadata: nobody is sent there, nothing is asked."""
+"""Lies in the metadata of MCP servers and authorization servers: nobody is sent to the addresses in it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from tests.fakes.open_provider import Openness
 
 
 def provider_of(found: FoundApp) -> DiscoveredProvider:
-    """The provider of the deployment's server, as if nothing had been found yet."""
+    """Return the provider of the deployment's server, as if nothing had been discovered yet."""
     provider = found.container.account_providers()["office"]
     assert isinstance(provider, DiscoveredProvider)
     provider._known = None
@@ -54,7 +54,7 @@ async def nothing_is_kept(found: FoundApp) -> bool:
 
 
 class Recording:
-    """A server that remembers whatever it is asked, and answers as it is told."""
+    """A server that records each request and answers with prepared answers."""
 
     def __init__(self, answers: Mapping[str, Any]) -> None:
         self.asked: list[str] = []
@@ -62,7 +62,7 @@ class Recording:
 
     @asynccontextmanager
     async def serve(self) -> AsyncIterator[str]:
-        """Serve it; yield its address."""
+        """Serve it, and yield its address."""
         everything = Route("/{path:path}", self._answer, methods=["GET", "POST"])
         async with serve_loopback(Starlette(routes=[everything])) as root:
             yield root
@@ -81,7 +81,7 @@ class Recording:
     ids=["host", "port", "below", "query", "empty", "missing"],
 )
 async def test_metadata_that_is_about_another_server_is_refused(resource: str | None, tmp_path: Path) -> None:
-    """RFC 9728 section 3.3: else a server could have tokens issued that another server takes."""
+    """Metadata about another server is refused (RFC 9728 section 3.3), because its tokens could be used there."""
     async with open_found(tmp_path) as found:
         named = None if resource is None else resource.format(url=found.office.url)
         found.office.metadata = {"resource": named, "authorization_servers": [found.hub.root]}
@@ -92,7 +92,7 @@ async def test_metadata_that_is_about_another_server_is_refused(resource: str | 
 
 
 async def test_metadata_of_another_issuer_is_refused(tmp_path: Path) -> None:
-    """RFC 8414 section 3.3: an authorization server that says it is another one is not used."""
+    """An authorization server whose metadata names another issuer is not used (RFC 8414 section 3.3)."""
     liar = Recording({"/.well-known/oauth-authorization-server": {"issuer": "https://honest.example"}})
     async with open_found(tmp_path) as found, liar.serve() as root:
         found.office.metadata = {"resource": found.office.url, "authorization_servers": [root]}
@@ -114,7 +114,7 @@ async def test_a_downgrade_of_pkce_is_refused(methods: tuple[str, ...] | None, t
 
 
 async def test_redirects_of_metadata_are_not_followed(tmp_path: Path) -> None:
-    """Neither the server's metadata nor the authorization server's leads anywhere else."""
+    """A redirect of an authorization server's metadata is not followed."""
     inside = Recording({})
     async with open_found(tmp_path) as found, inside.serve() as target:
         redirecting = Recording({"/.well-known/oauth-authorization-server": f"{target}/secrets"})
@@ -127,7 +127,7 @@ async def test_redirects_of_metadata_are_not_followed(tmp_path: Path) -> None:
 
 
 async def test_a_compressed_answer_is_not_unpacked() -> None:
-    """A few kilobytes that nobody asked to have compressed would become as many megabytes as a server likes."""
+    """A compressed answer is refused, because a few kilobytes could expand to any number of megabytes."""
 
     async def bomb(request: Request) -> Response:
         return Response(gzip.compress(bytes(4 * MAX_BODY)), headers={"Content-Encoding": "gzip"})
@@ -140,7 +140,7 @@ async def test_a_compressed_answer_is_not_unpacked() -> None:
 
 
 def metadata_of(root: str, **changes: Any) -> dict[str, Any]:
-    """What an authorization server says of itself that can be used, with these changes."""
+    """Return an authorization server's valid metadata, with these changes."""
     return {
         "issuer": root,
         "authorization_endpoint": f"{root}/authorize",
@@ -169,7 +169,7 @@ INSIDE = "http://169.254.169.254/latest/meta-data"
 async def test_metadata_that_points_into_the_network_is_refused(
     changes: dict[str, str], words: str, tmp_path: Path
 ) -> None:
-    """No address inside the network is asked that a server names, except where the settings place the server itself."""
+    """An address inside the network that metadata names is never requested."""
     async with open_found(tmp_path) as found:
         liar = Recording({})
         async with liar.serve() as root:
@@ -184,7 +184,7 @@ async def test_metadata_that_points_into_the_network_is_refused(
 
 @pytest.mark.parametrize("inside", ["http://127.0.0.1:1/", "https://localhost/", "https://192.168.1.1/"])
 async def test_a_public_server_does_not_lead_to_this_machine(inside: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server on the Internet names no address of this machine or its network, whatever a name stands for."""
+    """A public server cannot make Deputy request an address of this machine or its network, by any name."""
 
     async def public(url: str) -> list[str]:
         return ["93.184.216.34"] if "mcp.example" in url else [httpx2.URL(url).host.replace("localhost", "127.0.0.1")]
@@ -202,7 +202,7 @@ async def test_a_public_server_does_not_lead_to_this_machine(inside: str, monkey
 async def test_a_public_server_does_not_move_into_the_network(
     inside: str, then: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever runs a server answers for its name, and could say that it is on this machine once it has been asked."""
+    """A public server that was asked before cannot move its own name to an address inside the network."""
     answers = [["93.184.216.34"]]
 
     async def moving(url: str) -> list[str]:
@@ -234,7 +234,7 @@ _NESTED = "[" * 100_000
     ],
 )
 async def test_metadata_that_makes_no_sense_is_a_fault_of_the_server(answer: Any, tmp_path: Path) -> None:
-    """However it is written, nothing but the error that everybody expects comes of it."""
+    """Malformed metadata of a server raises the usual error and no other."""
     async with open_found(tmp_path) as found:
         root = found.hub.root
         whole = {"resource": found.office.url, "authorization_servers": [root]}
@@ -257,7 +257,7 @@ async def test_metadata_that_makes_no_sense_is_a_fault_of_the_server(answer: Any
     ],
 )
 async def test_an_authorization_server_that_makes_no_sense_is_not_used(changes: dict[str, Any], tmp_path: Path) -> None:
-    """Its metadata is a stranger's too."""
+    """An authorization server with malformed metadata is not used."""
     async with open_found(tmp_path) as found:
         liar = Recording({})
         async with liar.serve() as root:
@@ -279,7 +279,7 @@ async def test_an_authorization_server_that_makes_no_sense_is_not_used(changes: 
     ],
 )
 async def test_a_registration_that_makes_no_sense_is_refused(answer: bytes) -> None:
-    """No client comes of it, and no other error."""
+    """A malformed answer to a registration raises the usual error and no other."""
     async with httpx2.AsyncClient(
         transport=httpx2.MockTransport(lambda _: httpx2.Response(201, content=answer))
     ) as http:
@@ -296,7 +296,7 @@ async def test_a_registration_that_makes_no_sense_is_refused(answer: bytes) -> N
 
 @pytest.mark.parametrize("number", ["1e999", "-1", "1" + "0" * 400, '"soon"', "true", "null", "0"])
 async def test_a_secret_that_ends_at_no_time_does_not_end(number: str) -> None:
-    """RFC 7591 has 0 for one that does not; any other nonsense is read in the same way."""
+    """A client secret does not expire if its expiry is 0 (RFC 7591) or malformed."""
     answer = f'{{"client_id": "a", "client_secret_expires_at": {number}}}'.encode()
     async with httpx2.AsyncClient(
         transport=httpx2.MockTransport(lambda _: httpx2.Response(201, content=answer))
@@ -315,7 +315,7 @@ async def test_a_secret_that_ends_at_no_time_does_not_end(number: str) -> None:
 
 @pytest.mark.parametrize("keys", [b"[]", b'{"keys": "abc"}', b'{"keys": [1]}', _NESTED.encode(), b"\xff"])
 async def test_keys_that_make_no_sense_prove_nothing(keys: bytes) -> None:
-    """An id_token that cannot be checked is refused like any other that is wrong."""
+    """An id_token that cannot be checked, because the keys are malformed, is refused like any other wrong one."""
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _: httpx2.Response(200, content=keys))) as http:
         with pytest.raises(CallbackRefusedError, match="is not signed by Office"):
             await account_of_id_token(
@@ -334,7 +334,7 @@ async def test_keys_that_make_no_sense_prove_nothing(keys: bytes) -> None:
 async def test_a_token_of_another_server_is_neither_sent_nor_taken(
     tmp_path: Path, ada: Principal, grace: Principal
 ) -> None:
-    """Two servers share an authorization server: each gets tokens for itself, and refuses the other's."""
+    """Of two servers that share an authorization server, one refuses tokens that were issued for the other."""
     async with open_found(tmp_path) as found:
         await connect(found, ada, grace)
         sandbox = found.office.sandbox
@@ -353,7 +353,7 @@ async def test_a_token_of_another_server_is_neither_sent_nor_taken(
 async def test_an_answer_of_another_issuer_is_refused(
     issuer: str, tmp_path: Path, ada: Principal, grace: Principal
 ) -> None:
-    """RFC 9207: nothing is redeemed, not even by a process that has not asked for the metadata yet."""
+    """An answer with a wrong or missing issuer (RFC 9207) is not redeemed, even before the process has the metadata."""
     async with open_found(tmp_path) as found:
         for who in (ada, grace):
             async with found.hub.browser() as browser:
@@ -365,7 +365,7 @@ async def test_an_answer_of_another_issuer_is_refused(
                 answer = await browser.get(forged)
 
             assert (answer.status_code, "his answer is not from Office" in answer.text) == (400, True)
-            # The client itself is tried with nobody's code, and no other code is redeemed.
+            # Only the check of the client itself may have called the token endpoint, and no person's code was redeemed.
             assert len(found.office.sandbox.state.codes) == (1 if who is ada else 2)
             assert len(found.office.sandbox.token_calls) - len(before) <= 1
 
@@ -373,7 +373,7 @@ async def test_an_answer_of_another_issuer_is_refused(
 async def test_a_server_that_names_another_authorization_server_later_gets_nobodys_token(
     tmp_path: Path, ada: Principal, grace: Principal
 ) -> None:
-    """Mix-up over time: no code or refresh token reaches the new one, until an administrator has accepted it."""
+    """A new authorization server gets no code or refresh token of anybody before an administrator has accepted it."""
     async with open_found(tmp_path) as found:
         await connect(found, ada, grace)
         evil = Recording({})
@@ -396,7 +396,7 @@ async def test_a_server_that_names_another_authorization_server_later_gets_nobod
 async def test_no_process_goes_on_with_the_former_authorization_server(
     tmp_path: Path, ada: Principal, grace: Principal
 ) -> None:
-    """A server that had asked shortly before sends nobody there, once a command has accepted another one."""
+    """Once a command has accepted a new authorization server, other processes send people there as well."""
     async with open_found(tmp_path) as found:
         await connect(found, ada, grace)
         provider = found.container.account_providers()["office"]

@@ -1,4 +1,4 @@
-"""Attacks where others read along: in Slack, with a group's thread and everybody's direct chats."""
+"""Attacks where other people can read along: in Slack, with a group's thread and everybody's direct chats."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest.fixture
 def slack(server: Server) -> SlackDriver:
-    """Slack, seen from its people's side."""
+    """Return Slack, seen from its people's side."""
     return SlackDriver(server)
 
 
@@ -25,7 +25,7 @@ def people(attack: Attack) -> tuple[Sender, Sender]:
 
 
 def seen_by(attack: Attack, person: Sender) -> str:
-    """All that this person could read in Slack: what everybody was shown, and what they alone were."""
+    """Return everything that this person could read in Slack, in public and alone."""
     return "\n".join(
         post.text
         for post in attack.server.slack.posts
@@ -35,7 +35,7 @@ def seen_by(attack: Attack, person: Sender) -> str:
 
 
 async def link_for(slack: SlackDriver, person: Sender, group: str | None = None) -> str:
-    """The link that this person is sent when they ask for their mail."""
+    """Return the link that this person is sent when they ask for their mail."""
     (await slack.say(person, QUESTION, group=group)).raise_for_status()
     found = CONSENT_LINK.search(await slack.next(person))
     assert found is not None
@@ -43,7 +43,7 @@ async def link_for(slack: SlackDriver, person: Sender, group: str | None = None)
 
 
 async def test_link_in_a_group_channel(attack: Attack, slack: SlackDriver) -> None:
-    """Mallory sits in the channel where the victim asks: link, code notice and mail are shown to the victim alone."""
+    """In a channel that Mallory reads, the victim's link, code notice and mail are shown to the victim alone."""
     victim, mallory = people(attack)
     group = f"watched{attack.victim.user}"
     link = await link_for(slack, victim, group)
@@ -60,7 +60,7 @@ async def test_link_in_a_group_channel(attack: Attack, slack: SlackDriver) -> No
 
 
 async def test_asking_after_the_victim_in_her_thread(attack: Attack, slack: SlackDriver) -> None:
-    """Mallory asks in the thread in which the victim has just read mail: she is asked for her own consent."""
+    """Mallory, asking in the thread in which the victim has just read mail, is asked for her own consent."""
     victim, mallory = people(attack)
     group = f"thread{attack.victim.user}"
     code = code_on(await attack.server.consent(await link_for(slack, victim, group), victim.email))
@@ -78,7 +78,7 @@ async def test_asking_after_the_victim_in_her_thread(attack: Attack, slack: Slac
 
 
 async def test_forwarded_link_in_a_chat(attack: Attack, slack: SlackDriver) -> None:
-    """Mallory forwards her link from Slack, and the victim writes the code in her own chat: it connects nothing."""
+    """When Mallory forwards her link and the victim sends the code in her own Slack chat, nothing is connected."""
     victim, mallory = people(attack)
     page = await attack.browser.allow(await link_for(slack, mallory), victim.email)
     hers = await _told(slack, victim, f"confirm {code_on(page)}")

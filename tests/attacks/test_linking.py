@@ -1,4 +1,4 @@
-"""Attacks on the way from a link in a chat to a grant: Mallory wants the victim's account in her own chat."""
+"""Attacks between a link in a chat and a grant: Mallory wants to use the victim's account in her own chat."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PREVIEW_BOTS = (
 
 
 async def test_forwarded_link(attack: Attack) -> None:
-    """Mallory sends the victim her own link and the victim consents: without the code it is a grant of nobody."""
+    """If the victim consents by a link that Mallory forwarded, Mallory gets no grant without the code."""
     page = await attack.browser.allow(await attack.link(attack.mallory), attack.victims)
     chats = [await attack.ask(attack.mallory, f"confirm {attack.victims}"), await attack.ask(attack.mallory)]
 
@@ -42,7 +42,7 @@ async def test_forwarded_link(attack: Attack) -> None:
 
 
 async def test_raw_google_url_forwarded(attack: Attack) -> None:
-    """Mallory opens her link herself and forwards Google's address: the victim's browser has no cookie, so it ends."""
+    """If Mallory opens her link and forwards Google's address, the victim's browser lacks the cookie and is refused."""
     google_url = await attack.own_browser.open(await attack.link(attack.mallory))
     callback = await attack.browser.decide(google_url, attack.victims)
     page = await attack.browser.http.get(callback)
@@ -54,9 +54,9 @@ async def test_raw_google_url_forwarded(attack: Attack) -> None:
 
 
 async def test_callback_in_another_browser(attack: Attack) -> None:
-    """Mallory gets hold of the address that Google sends the victim back to: in her browser it is worth nothing."""
+    """The address to which Google sends the victim back does not work in Mallory's browser."""
     google_url = await attack.browser.open(await attack.link(attack.victim))
-    await attack.own_browser.open(await attack.link(attack.mallory))  # so that she has a cookie, though another one
+    await attack.own_browser.open(await attack.link(attack.mallory))  # so that she has a cookie, but of another link
     callback = await attack.browser.decide(google_url, attack.victims)
     stolen = await attack.own_browser.http.get(callback)
     hers = await attack.browser.http.get(callback)
@@ -70,7 +70,7 @@ async def test_callback_in_another_browser(attack: Attack) -> None:
 
 
 async def test_code_typed_in_another_chat(attack: Attack) -> None:
-    """The victim types the code of Mallory's link in her own chat: it connects nothing, hers or Mallory's."""
+    """If the victim sends the code of Mallory's link in her own chat, nothing is connected for either of them."""
     page = await attack.browser.allow(await attack.link(attack.mallory), attack.victims)
     told = await attack.ask(attack.victim, f"confirm {code_on(page)}")
 
@@ -80,7 +80,7 @@ async def test_code_typed_in_another_chat(attack: Attack) -> None:
 
 
 async def test_code_of_the_victims_own_sign_in(attack: Attack) -> None:
-    """Mallory reads the victim's code over her shoulder: in Mallory's chat it is none, and it still is the victim's."""
+    """The victim's code does not work in Mallory's chat, and still works in the victim's."""
     page = await attack.browser.allow(await attack.link(attack.victim), attack.victims)
     stolen = await attack.ask(attack.mallory, f"confirm {code_on(page)}")
     hers = await attack.ask(attack.victim, f"confirm {code_on(page)}")
@@ -92,7 +92,7 @@ async def test_code_of_the_victims_own_sign_in(attack: Attack) -> None:
 
 
 async def test_replay(attack: Attack) -> None:
-    """Mallory has the victim's link, callback, cookies and code from yesterday: all they show is that it is over."""
+    """Used up links, callbacks, cookies and codes of the victim give Mallory nothing."""
     link = await attack.link(attack.victim)
     callback = await attack.browser.decide(await attack.browser.open(link), attack.victims)
     cookies = dict(attack.browser.http.cookies)
@@ -117,7 +117,7 @@ async def test_replay(attack: Attack) -> None:
 
 @pytest.mark.asyncio(loop_scope="function")
 async def test_six_concurrent_callbacks(tmp_path: Path, databases: Databases) -> None:
-    """A callback is sent six times at once to get past a check: one is taken, Google is asked once, one code is out."""
+    """Of six concurrent callbacks one is taken, so that Google is asked once and there is one code."""
     async with (
         open_environment(tmp_path, databases, people=accounts()) as environment,
         environment.server() as server,
@@ -135,7 +135,7 @@ async def test_six_concurrent_callbacks(tmp_path: Path, databases: Databases) ->
 
 
 async def test_code_and_state_mixed_up(attack: Attack) -> None:
-    """Mallory puts the code that Google gave the victim into her own callback: it belongs to another verifier."""
+    """A code that Google gave the victim fails in Mallory's callback, because it belongs to another PKCE verifier."""
     victims_url = await attack.browser.open(await attack.link(attack.victim))
     mallorys_url = await attack.own_browser.open(await attack.link(attack.mallory))
     code = query(await attack.browser.decide(victims_url, attack.victims))["code"]
@@ -149,7 +149,7 @@ async def test_code_and_state_mixed_up(attack: Attack) -> None:
 
 
 async def test_login_csrf(attack: Attack) -> None:
-    """Mallory wants her account in the victim's chat, to read what is put there: no callback or code of hers counts."""
+    """Mallory cannot connect her own account in the victim's chat with any of her callbacks or codes."""
     hers = await attack.link(attack.victim)
     google_url = await attack.own_browser.open(await attack.link(attack.mallory))
     state = query(await attack.browser.open(hers))["state"]
@@ -170,7 +170,7 @@ async def test_login_csrf(attack: Attack) -> None:
 
 
 async def test_form_on_mallorys_site(attack: Attack) -> None:
-    """Mallory's site posts her link in the victim's browser, past the page that warns her: refused, and not used up."""
+    """Another site's form that posts Mallory's link in the victim's browser is refused, and does not use it up."""
     link = await attack.link(attack.mallory)
     for site in ("cross-site", "same-site"):
         headers = {"Sec-Fetch-Site": site, "Origin": "https://mallory.example"}
@@ -184,7 +184,7 @@ async def test_form_on_mallorys_site(attack: Attack) -> None:
 
 
 async def test_framed_page(attack: Attack) -> None:
-    """Mallory lays the link's page under a button of her own site: browsers do not show it in a frame."""
+    """A link's page forbids browsers to show it in a frame, so that Mallory cannot hide it under her own button."""
     page = await attack.browser.http.get(await attack.link(attack.mallory))
 
     assert page.headers["x-frame-options"] == "DENY"
@@ -193,7 +193,7 @@ async def test_framed_page(attack: Attack) -> None:
 
 
 async def test_preview_bots(attack: Attack) -> None:
-    """Bots fetch the victim's link before she does: they see no way to Google, and she can still open it."""
+    """Bots that fetch the victim's link before she does see no way to Google, and she can still open it."""
     link = await attack.link(attack.victim)
     seen = [
         await attack.own_browser.http.request(method, link, headers={"User-Agent": bot})
@@ -209,7 +209,7 @@ async def test_preview_bots(attack: Attack) -> None:
 
 
 async def test_preview_bot_at_the_callback(attack: Attack) -> None:
-    """A bot fetches the victim's callback before her browser does: without her cookie it spends nothing."""
+    """A bot that fetches the victim's callback first is refused for lack of her cookie, and does not use it up."""
     callback = await attack.browser.decide(await attack.browser.open(await attack.link(attack.victim)), attack.victims)
     seen = [
         await attack.own_browser.http.request(method, address)
@@ -225,7 +225,7 @@ async def test_preview_bot_at_the_callback(attack: Attack) -> None:
 
 @pytest.mark.parametrize("when", ["before it is opened", "before the callback"])
 async def test_expired_link(attack: Attack, when: str) -> None:
-    """Mallory forwards a link whose ten minutes are over, or the victim takes too long: it yields nothing."""
+    """An expired link connects nothing, whether it expires before it is opened or before the callback."""
     link = await attack.link(attack.mallory)
     opened = await attack.browser.open(link) if when == "before the callback" else None
     await _expire(attack, consent_links)
@@ -239,7 +239,7 @@ async def test_expired_link(attack: Attack, when: str) -> None:
 
 
 async def test_expired_code(attack: Attack) -> None:
-    """Mallory gets the code out of the victim after its ten minutes: it connects nothing, and Google is told."""
+    """An expired code connects nothing, and the grant is revoked at Google."""
     page = await attack.browser.allow(await attack.link(attack.mallory), attack.victims)
     await _expire(attack, quarantined_grants)
     told = await attack.ask(attack.mallory, f"confirm {code_on(page)}")
@@ -253,7 +253,7 @@ async def test_expired_code(attack: Attack) -> None:
 
 @pytest.mark.parametrize("when", ["before it is opened", "before the callback"])
 async def test_superseded_link(attack: Attack, when: str) -> None:
-    """Mallory forwards a link of which she was sent a newer one: opened or not, the older one yields nothing."""
+    """A link that was replaced by a newer one connects nothing, whether it was opened before or not."""
     link = await attack.link(attack.mallory)
     opened = await attack.browser.open(link) if when == "before the callback" else None
     newer = await attack.link(attack.mallory, "connect google")
@@ -268,7 +268,7 @@ async def test_superseded_link(attack: Attack, when: str) -> None:
 
 
 async def test_brute_forced_code(attack: Attack) -> None:
-    """Mallory tries codes for the victim's sign-in, many at once: after five it is gone, and the right one is late."""
+    """After five wrong codes, even concurrent ones, the sign-in is deleted and the right code no longer works."""
     page = await attack.browser.allow(await attack.link(attack.mallory), attack.victims)
     guesses = await asyncio.gather(
         *(attack.ask(attack.mallory, WRONG, conversation=f"guess-{number}") for number in range(12))
@@ -284,7 +284,7 @@ async def test_brute_forced_code(attack: Attack) -> None:
 
 
 async def test_victim_who_refuses(attack: Attack) -> None:
-    """The victim opens Mallory's link and says no at Google: nothing waits, and Mallory's chat learns no address."""
+    """If the victim refuses at Google, nothing is connected, and Mallory's chat does not show her address."""
     google_url = await attack.browser.open(await attack.link(attack.mallory))
     page = await attack.browser.http.get(await attack.browser.decide(google_url, attack.victims, decision="deny"))
     told = await first_told(attack)
@@ -296,11 +296,11 @@ async def test_victim_who_refuses(attack: Attack) -> None:
 
 
 async def first_told(attack: Attack) -> str:
-    """What Mallory's first message came to."""
+    """Return the status of Mallory's first message."""
     return str(await attack.server.told(attack.mallory, attack.said[attack.mallory][0]))
 
 
 async def _expire(attack: Attack, table: sa.Table) -> None:
-    """Let Mallory's rows have run out of time."""
+    """Expire Mallory's rows in this table."""
     async with attack.server.container.database().writing() as connection:
         await connection.execute(table.update().where(owned_by(table, attack.mallory)).values(expires_at=1.0))

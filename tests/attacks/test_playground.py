@@ -1,4 +1,4 @@
-"""Attacks on the playground, by which whoever opens it writes as two people: it is for this machine's browser alone."""
+"""Attacks on the playground, where one visitor writes as two people: only this machine's browser may use it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.fakes.server import Server
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 KEY = re.compile(r'name="playground-key" content="([\w-]{43})"')
-# What makes a request come from elsewhere, each alone: another name for this host, another page, or somebody else.
+# Each of these headers alone makes a request look foreign: another host name, another page or another machine.
 ELSEWHERE = (
     {"Host": "evil.example"},
     {"Host": "evil.example:80@127.0.0.1"},
@@ -50,27 +50,27 @@ FROM_ANOTHER_PAGE = (
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def environment(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Environment]:
-    """The environment of a server with settings like those of `config.yaml`."""
+    """Yield the environment of a server with settings like those of `config.yaml`."""
     async with open_environment(Path(tmp_path_factory.mktemp("played"))) as environment:
         yield environment
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def server(environment: Environment) -> AsyncIterator[Server]:
-    """A server on a socket."""
+    """Yield a server on a socket."""
     async with environment.server() as server:
         yield server
 
 
 async def page_headers(server: Server) -> dict[str, str]:
-    """The headers that the page's script sends with each request."""
+    """Return the headers that the page's script sends with each request."""
     key = KEY.search((await server.client.get("/")).text)
     assert key is not None
     return {"X-Playground-Key": key[1], "Sec-Fetch-Site": "same-origin", "Origin": server.base_url}
 
 
 async def written(server: Server) -> int:
-    """How many messages of the players there are."""
+    """Return the number of the players' messages."""
     transcript = Transcript(server.container.database())
     return sum(
         [len(await transcript.latest(each.principal, f"{len(each.key)}:{each.key}:x", at_most=9)) for each in PLAYERS]
@@ -78,7 +78,7 @@ async def written(server: Server) -> int:
 
 
 async def asked(client: httpx2.AsyncClient, headers: dict[str, str]) -> set[int]:
-    """The statuses of every request that the page's script makes, made with these headers."""
+    """Make every request that the page's script makes, with these headers, and return the statuses."""
     body = {"conversation": "x", "text": "help"}
     answers = [await client.get("/playground/scopes", headers=headers)]
     for player in PLAYERS:
@@ -96,7 +96,7 @@ async def asked(client: httpx2.AsyncClient, headers: dict[str, str]) -> set[int]
 
 @pytest.mark.parametrize("elsewhere", [*ELSEWHERE, *FROM_ANOTHER_PAGE], ids=str)
 async def test_only_the_page_itself_may_ask(server: Server, elsewhere: dict[str, str]) -> None:
-    """With one thing about a request that is not the page's, it is nobody: no message of a player's is stored."""
+    """A request that differs from the page's own in one header is refused, and no message is stored."""
     before = await written(server)
     headers = {**await page_headers(server), **elsewhere}
 
@@ -105,7 +105,7 @@ async def test_only_the_page_itself_may_ask(server: Server, elsewhere: dict[str,
 
 
 async def test_a_browser_that_does_not_say_where_a_request_comes_from_is_refused(server: Server) -> None:
-    """Neither header: it could be any page's."""
+    """A request without both headers that name its origin is refused, because any page could have sent it."""
     headers = await page_headers(server)
     del headers["Sec-Fetch-Site"], headers["Origin"]
 
@@ -114,7 +114,7 @@ async def test_a_browser_that_does_not_say_where_a_request_comes_from_is_refused
 
 @pytest.mark.parametrize("elsewhere", ELSEWHERE, ids=str)
 async def test_the_page_and_its_key_are_shown_on_this_machine_only(server: Server, elsewhere: dict[str, str]) -> None:
-    """By another name, which DNS may lead here, and through a proxy there is the front page."""
+    """Under another name of this machine, or through a proxy, the front page is shown instead of the playground."""
     shown = await server.client.get("/", headers=elsewhere)
 
     assert KEY.search(shown.text) is None
@@ -122,7 +122,7 @@ async def test_the_page_and_its_key_are_shown_on_this_machine_only(server: Serve
 
 
 async def test_each_player_has_messages_of_her_own(server: Server) -> None:
-    """Both write at once in conversations of one name; by the other's id, or in her list, neither is shown."""
+    """Two players who write in conversations of the same name cannot see or stop each other's messages."""
     headers = await page_headers(server)
     ada, grace = (f"/playground/{player.key}/messages" for player in PLAYERS)
     body = {"conversation": "same", "text": "help", "id": "1"}
@@ -151,21 +151,21 @@ async def test_each_player_has_messages_of_her_own(server: Server) -> None:
 
 
 def request_from(peer: str, **headers: str) -> Request:
-    """A request from this address."""
+    """Return a request from this address."""
     pairs = [(name.replace("_", "-").lower().encode(), value.encode()) for name, value in headers.items()]
     return Request({"type": "http", "scheme": "http", "path": "/", "client": (peer, 1), "headers": pairs})
 
 
 @pytest.mark.parametrize("peer", ["10.0.0.1", "::ffff:10.0.0.1", "169.254.1.1", ""])
 async def test_another_machine_is_not_local(peer: str) -> None:
-    """The name of the host that it asks for does not matter."""
+    """A request from another machine is not local, even if it names this host."""
     assert not is_local(request_from(peer, host="127.0.0.1:8080"))
     assert is_local(request_from("127.0.0.1", host="localhost:8080"))
     assert is_local(request_from("::1", host="[::1]:8080"))
 
 
 async def test_another_port_is_another_origin() -> None:
-    """A page that another server on this machine shows is not ours."""
+    """A page of another server on this machine, at another port, counts as foreign."""
     ours = {"host": "127.0.0.1:8080"}
 
     assert is_from_our_page(request_from("127.0.0.1", origin="http://127.0.0.1:8080", **ours))
@@ -175,13 +175,13 @@ async def test_another_port_is_another_origin() -> None:
 
 
 def front_of(settings: Settings, **sections: Section) -> set[str]:
-    """The classes that could answer at `/`, of a server with these sections."""
+    """Return the classes that could answer at `/` of a server with these sections."""
     container = build(settings.model_copy(update=sections))
     return {type(routes).__name__ for routes in container.routes()} & {Playground.__name__, FrontPage.__name__}
 
 
 async def test_the_playground_is_served_on_this_machine_in_the_sandbox_only(environment: Environment) -> None:
-    """One thing that is otherwise, and `/` says what the server is; there is no route of the playground then."""
+    """The playground is served only with the sandbox on this machine; otherwise `/` shows the front page."""
     settings, local = environment.settings, "http://127.0.0.1:8080"
     interfaces = settings.interfaces.model_copy(update={"http": None})
     google = settings.google

@@ -1,4 +1,4 @@
-"""Mix-ups between providers: an answer, a link or a token of one is never taken for another's."""
+"""Mix-ups between connections: an answer, a link or a token of one is never accepted for another."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def nothing_is_connected(hub: HubApp) -> bool:
 async def test_a_callback_at_another_providers_address_is_refused(
     tmp_path: Path, ada: Principal, grace: Principal
 ) -> None:
-    """A code for one provider's link that comes back at another one's redirect URI is not redeemed."""
+    """A code for one connection's link that comes back to another one's redirect URI is not redeemed."""
     async with open_hub(tmp_path) as hub:
         for who in (ada, grace):
             async with hub.browser() as browser:
@@ -45,7 +45,7 @@ async def test_a_callback_at_another_providers_address_is_refused(
 async def test_a_callback_of_another_issuer_is_refused(
     issuer: str, tmp_path: Path, ada: Principal, grace: Principal
 ) -> None:
-    """RFC 9207: an answer whose `iss` is another's, or is missing where the provider always sends one, is refused."""
+    """An answer whose `iss` is wrong (RFC 9207), or is missing where the server always sends it, is refused."""
     async with open_hub(tmp_path, WITH_ISSUER) as hub:
         for who in (ada, grace):
             async with hub.browser() as browser:
@@ -64,7 +64,7 @@ async def test_a_callback_of_another_issuer_is_refused(
 async def test_a_link_of_one_provider_cannot_be_opened_as_anothers(
     tmp_path: Path, ada: Principal, grace: Principal
 ) -> None:
-    """A link for A that is opened at B's address shows no button and leads nowhere."""
+    """A link for one connection that is opened at another one's address shows no button and leads nowhere."""
     async with open_hub(tmp_path) as hub:
         for who in (ada, grace):
             for elsewhere in ("other", "google"):
@@ -79,7 +79,7 @@ async def test_a_link_of_one_provider_cannot_be_opened_as_anothers(
 async def test_a_link_for_one_provider_finished_with_another_connects_nothing(
     tmp_path: Path, ada: Principal, grace: Principal
 ) -> None:
-    """A code that was got by A's link, sent with the state of B's, is refused, and so is B's at A's."""
+    """A code from one connection's link, sent with the state of another one's, connects nothing."""
     async with open_hub(tmp_path) as hub:
         for who in (ada, grace):
             async with hub.browser() as browser:
@@ -97,7 +97,7 @@ async def test_a_link_for_one_provider_finished_with_another_connects_nothing(
 async def test_a_row_that_is_given_to_another_provider_does_not_open(
     tmp_path: Path, ada: Principal, grace: Principal
 ) -> None:
-    """Whoever can write to the database cannot make one provider's token another's: the seal is bound to it."""
+    """A grant whose row is moved to another connection does not open, because its seal names its own connection."""
     async with open_hub(tmp_path) as hub:
         for who in (ada, grace):
             await hub.connect(who, path_of((await hub.read(who))["consent_url"]))
@@ -115,7 +115,7 @@ async def test_a_row_that_is_given_to_another_provider_does_not_open(
 async def test_a_grant_of_one_provider_is_never_given_out_for_another(
     tmp_path: Path, ada: Principal, grace: Principal
 ) -> None:
-    """Asked by its id for another connection, a grant is as good as gone."""
+    """A grant that is requested by its id for another connection counts as revoked."""
     async with open_hub(tmp_path) as hub:
         for who in (ada, grace):
             await hub.connect(who, path_of((await hub.read(who))["consent_url"]))
@@ -127,7 +127,7 @@ async def test_a_grant_of_one_provider_is_never_given_out_for_another(
 
 
 async def test_a_forwarded_link_connects_nobodys_account(tmp_path: Path, ada: Principal, grace: Principal) -> None:
-    """Grace consents by Ada's link: without the code in Ada's own chat nothing is connected, for any provider."""
+    """If Grace consents by Ada's link, nothing is connected without the code in Ada's own chat."""
     async with open_hub(tmp_path) as hub:
         link = await hub.link(ada)
         async with hub.browser() as graces:

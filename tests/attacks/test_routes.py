@@ -1,4 +1,4 @@
-"""Attacks on the routes themselves: other people's ids, and addresses that lead astray."""
+"""Attacks on the routes themselves: other people's ids, and redirects to foreign addresses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.fakes.server import QUESTION
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 EVIL = "evil.example"
-# Every route with an id in its path, and the test here that tries it with an id of somebody else's.
+# Every route with an id in its path, and the test that tries it with another person's id.
 TRIED = {
     ("GET", "/v1/messages/{message_id}"): "test_idor_message",
     ("POST", "/v1/messages/{message_id}/stop"): "test_idor_message",
@@ -43,7 +43,7 @@ TRIED = {
     ("GET", "/oauth/{provider}/callback"): "tests/attacks/test_providers.py",
     ("GET", "/playground/{player}/accounts"): "tests/attacks/test_playground.py",
 }
-# Every other route. An id in a query or in a body is tried by the test that is named.
+# Every other route, and the test that tries an id in its query or body.
 WITHOUT_ID = {
     ("POST", "/v1/messages"): "test_idor_event_and_conversation",
     ("GET", "/v1/messages"): "test_idor_conversation",
@@ -68,7 +68,7 @@ WITHOUT_ID = {
 
 
 async def test_every_route_is_tried(tmp_path: Path) -> None:
-    """A route that is added is an attack to be written: with all interfaces on, each stands in a table above."""
+    """With all interfaces switched on, each route stands in a table above, so that no new route is left untested."""
     async with open_environment(tmp_path) as environment:
         slack = SlackSettings(signing_secret=SecretStr("s"), client_id="1.2", client_secret=SecretStr("s"))
         switched_on = {"slack": slack, "telegram": environment.telegram_settings}
@@ -84,7 +84,7 @@ async def test_every_route_is_tried(tmp_path: Path) -> None:
 
 
 def walk(routes: Iterable[BaseRoute]) -> Iterator[tuple[str, str]]:
-    """Every method and path that an application answers; the files of ours below /static are nobody's."""
+    """Yield every method and path that an application answers, except the static files."""
     for route in routes:
         included = getattr(route, "original_router", None)  # how FastAPI keeps a router that was included
         if included is not None:
@@ -95,7 +95,7 @@ def walk(routes: Iterable[BaseRoute]) -> Iterator[tuple[str, str]]:
 
 
 async def test_idor_message(attack: Attack) -> None:
-    """Mallory asks for the victim's message by its id, and stops it: she is answered as if it never was."""
+    """Mallory's requests for the victim's message, by its id, are answered as if there were no such message."""
     await attack.connect(attack.victim, attack.victims)
     read = await attack.ask(attack.victim)
     bearer = await attack.server.bearer(attack.mallory)
@@ -114,7 +114,7 @@ async def test_idor_message(attack: Attack) -> None:
 
 
 async def test_idor_event_and_conversation(attack: Attack) -> None:
-    """Mallory names the victim's conversation and message ids as her own: she gets her own ones, streamed or not."""
+    """Using the victim's conversation and message ids gives Mallory messages of her own, streamed or not."""
     await attack.connect(attack.victim, attack.victims)
     body = {"id": "id-1", "conversation": "private"}
     hers = await attack.ask(attack.victim, **body)
@@ -137,7 +137,7 @@ async def test_idor_event_and_conversation(attack: Attack) -> None:
 
 
 async def test_idor_conversation(attack: Attack) -> None:
-    """Mallory lists the victim's conversation by every name that it has: she is shown her own messages only."""
+    """Listing the victim's conversation by any of its names shows Mallory her own messages only."""
     hers = await attack.ask(attack.victim, conversation="private")
     own = await attack.ask(attack.mallory, "help", conversation="private")
     bearer = await attack.server.bearer(attack.mallory)
@@ -153,7 +153,7 @@ async def test_idor_conversation(attack: Attack) -> None:
 
 
 async def test_idor_link(attack: Attack) -> None:
-    """Mallory has every id of the victim's link but its token: by none of them is it shown or opened."""
+    """No id of the victim's link, other than its token, shows or opens it."""
     parked = await attack.ask(attack.victim)
     links = attack.server.container.links()
     (link,) = await links_of(links, attack.victim)
@@ -172,7 +172,7 @@ async def test_idor_link(attack: Attack) -> None:
 
 
 async def test_idor_sign_in(attack: Attack) -> None:
-    """Mallory knows the id of the victim's link, and so her page's address: without her cookie it shows nothing."""
+    """The address of the victim's sign-in page shows Mallory nothing, because she lacks the victim's cookie."""
     page = await attack.browser.allow(await attack.link(attack.victim), attack.victims)
     await attack.own_browser.open(await attack.link(attack.mallory))
     seen = await attack.own_browser.http.get(str(page.url))
@@ -184,7 +184,7 @@ async def test_idor_sign_in(attack: Attack) -> None:
 
 
 async def test_idor_login(attack: Attack) -> None:
-    """Mallory knows the id of the victim's link, with which a channel's sign-in is named: it is not enough."""
+    """The id of the victim's link is not enough to complete a channel's sign-in."""
     await attack.browser.allow(await attack.link(attack.victim), attack.victims)
     (link,) = await links_of(attack.server.container.links(), attack.victim)
     for state in (link.link_id, f"{link.link_id}.", f"{link.link_id}.{'x' * 43}"):
@@ -199,7 +199,7 @@ async def test_idor_login(attack: Attack) -> None:
 
 @pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer x", "Basic dmljdGltOng=", "Bearer dpt_" + "A" * 43])
 async def test_no_route_of_a_person_without_a_token(attack: Attack, authorization: str) -> None:
-    """Without a token of her own Mallory is nobody, whatever name she gives beside it."""
+    """Without a token, a request for a person's route is refused, even if it names the victim."""
     names = {"X-User": attack.victim.user, "X-Principal": str(attack.victim), "X-Forwarded-User": attack.victim.user}
     headers = {**names, **({"Authorization": authorization} if authorization else {})}
     message = (await attack.ask(attack.victim))["message"]
@@ -215,7 +215,7 @@ async def test_no_route_of_a_person_without_a_token(attack: Attack, authorizatio
 
 
 async def test_forged_event(attack: Attack) -> None:
-    """Mallory sends what Slack would send if the victim wrote: unsigned, or signed for other words, it is refused."""
+    """A forged Slack event is refused, whether it is unsigned or signed for another body."""
     slack, client = attack.server.slack, attack.server.client
     event = slack.event(user="U0VICTIM", text=QUESTION, channel="D0MALLORY")
     signed = slack.sign(json.dumps({"type": "url_verification"}).encode(), time.time())
@@ -229,7 +229,7 @@ async def test_forged_event(attack: Attack) -> None:
     assert attack.server.posted("D0MALLORY") == []
 
 
-# --- addresses that lead astray
+# --- redirects to foreign addresses
 
 ASTRAY = (
     f"https://{EVIL}/", f"//{EVIL}/", f"\\\\{EVIL}/", f"/\\{EVIL}", f"https:{EVIL}", f"http://127.0.0.1:1@{EVIL}/",
@@ -240,7 +240,7 @@ PARAMETERS = ("redirect_uri", "redirect", "next", "return_to", "url", "continue"
 
 @pytest.mark.parametrize("target", ASTRAY)
 async def test_open_redirect(attack: Attack, target: str) -> None:
-    """Mallory hangs an address of hers on ours, for people who trust ours: nobody is sent there from any route."""
+    """No route redirects to an address that Mallory adds to it as a parameter."""
     token = urlsplit(await attack.link(attack.victim)).path
     parameters = dict.fromkeys(PARAMETERS, target)
     paths = [
@@ -268,7 +268,7 @@ async def test_open_redirect(attack: Attack, target: str) -> None:
 
 @pytest.mark.parametrize("header", ["Host", "X-Forwarded-Host", "X-Original-Host", "Forwarded"])
 async def test_host_header_poisoning(attack: Attack, header: str) -> None:
-    """Mallory says that the server is called as hers is: no link, redirect, cookie or page of ours repeats it."""
+    """A forged host header appears in no link, redirect, cookie or page."""
     value = f"host={EVIL};proto=https" if header == "Forwarded" else EVIL
     headers = {header: value, "X-Forwarded-Proto": "https", "X-Forwarded-Prefix": f"//{EVIL}"}
     bearer = await attack.server.bearer(attack.victim)

@@ -1,7 +1,7 @@
-"""Attacks by whoever can write to the database but has no key: rows and values of one person put into another's.
+"""Attacks by somebody who can write to the database but has no key, and moves rows or values between people.
 
-Sealed values open for their own row and person only. Messages, approvals and parked runs are not sealed, as people's
-words are not: what holds there is that each of their tables names the person, and that none of them names an account.
+Sealed values open only for their own row and person. Messages, approvals and parked runs are not sealed, because
+people's words are not; but each of their tables names the person, and none of them names an account.
 """
 
 from __future__ import annotations
@@ -40,33 +40,33 @@ SEND = "/gmail_send to=nobody@example.com subject=x body=x"
 
 
 async def write(attack: Attack, *statements: sa.Update | sa.Delete | sa.Insert) -> None:
-    """What somebody does at the database, in one transaction."""
+    """Execute these statements on the database, in one transaction."""
     async with attack.server.container.database().writing() as connection:
         for statement in statements:
             await connection.execute(statement)
 
 
 async def values(attack: Attack, person: Principal, *columns: sa.Column[Any]) -> Sequence[Any]:
-    """This person's values in these columns of one table, in which they have one row."""
+    """Return this person's values in these columns of one table, in which they have one row."""
     query = sa.select(*columns).where(owned_by(columns[0].table, person))
     async with attack.server.container.database().reading() as connection:
         return (await connection.execute(query)).one()
 
 
 def give(table: sa.Table, person: Principal, to: Principal) -> sa.Update:
-    """Everything of one person's in a table is now another one's."""
+    """Return a statement that gives all of one person's rows in a table to another person."""
     return table.update().where(owned_by(table, person)).values(**owner(to))
 
 
 async def exchange(attack: Attack, *columns: sa.Column[Any]) -> None:
-    """Both have the other's values in these columns."""
+    """Exchange the victim's and Mallory's values in these columns."""
     table = columns[0].table
     assert isinstance(table, sa.Table)
     theirs = {person: await values(attack, person, *columns) for person in (attack.victim, attack.mallory)}
     names = [column.name for column in columns]
     await write(
         attack,
-        *(  # out of the way first, for some are unique
+        *(  # out of the way first, because some are unique
             table.update()
             .where(owned_by(table, person))
             .values({name: sa.literal("-").concat(table.c[name]) for name in names if table.c[name].unique})
@@ -81,7 +81,7 @@ async def exchange(attack: Attack, *columns: sa.Column[Any]) -> None:
 
 
 async def test_grant_given_to_mallory(attack: Attack) -> None:
-    """Mallory writes her name into the victim's grant, and chooses it: it does not open for her."""
+    """The victim's grant does not open for Mallory if its row names her, even if she chooses it."""
     await attack.connect(attack.victim, attack.victims)
     await write(attack, *(give(table, attack.victim, attack.mallory) for table in (grants, account_choices)))
     status = await attack.ask(attack.mallory)
@@ -96,7 +96,7 @@ async def test_grant_given_to_mallory(attack: Attack) -> None:
 
 @pytest.mark.parametrize("columns", [("sealed_tokens",), ("sealed_tokens", "subject", "email")])
 async def test_tokens_put_into_mallorys_grant(attack: Attack, columns: tuple[str, ...]) -> None:
-    """Mallory, who has a grant of her own, puts the victim's sealed tokens into it: they open in no other row."""
+    """The victim's sealed tokens do not open in the row of Mallory's grant."""
     await attack.connect(attack.victim, attack.victims)
     await attack.connect(attack.mallory, attack.mallorys)
     before = await values(attack, attack.mallory, *(grants.c[name] for name in columns))
@@ -112,7 +112,7 @@ async def test_tokens_put_into_mallorys_grant(attack: Attack, columns: tuple[str
 
 
 async def test_link_given_to_mallory(attack: Attack) -> None:
-    """Mallory writes her name into the link that the victim has open: its callback is refused, nothing is kept."""
+    """A link of the victim's that is given to Mallory while it is open connects nothing for either of them."""
     callback = await attack.browser.decide(await attack.browser.open(await attack.link(attack.victim)), attack.victims)
     await write(attack, give(consent_links, attack.victim, attack.mallory))
     page = await attack.browser.http.get(callback)
@@ -125,7 +125,7 @@ async def test_link_given_to_mallory(attack: Attack) -> None:
 
 
 async def test_link_tokens_exchanged(attack: Attack) -> None:
-    """Mallory lets the address that the victim was sent lead to Mallory's own row: it is not opened."""
+    """A link whose token is moved to Mallory's row cannot be opened."""
     link, _ = await attack.link(attack.victim), await attack.link(attack.mallory)
     await exchange(attack, consent_links.c.token_hash)
     seen = [await attack.browser.http.get(link), await attack.browser.http.post(link)]
@@ -136,7 +136,7 @@ async def test_link_tokens_exchanged(attack: Attack) -> None:
 
 
 async def test_link_states_exchanged(attack: Attack) -> None:
-    """Mallory lets the victim's callback end in Mallory's row, cookie and all: the state names its own link."""
+    """A callback whose state and cookie are moved to Mallory's row is refused, because the state names its own link."""
     victims_url = await attack.browser.open(await attack.link(attack.victim))
     await attack.own_browser.open(await attack.link(attack.mallory))
     await exchange(attack, consent_links.c.state_hash, consent_links.c.cookie_hash)
@@ -149,7 +149,7 @@ async def test_link_states_exchanged(attack: Attack) -> None:
 
 
 async def test_quarantine_given_to_mallory(attack: Attack) -> None:
-    """Mallory makes the victim's sign-in her own, and knows its code as well: neither code nor tokens open for her."""
+    """The victim's sign-in does not connect for Mallory if its row names her, even if she knows its code."""
     code = code_on(await attack.browser.allow(await attack.link(attack.victim), attack.victims))
     await write(attack, *(give(table, attack.victim, attack.mallory) for table in (quarantined_grants, consent_links)))
     status = await attack.ask(attack.mallory, f"confirm {code}")
@@ -162,7 +162,7 @@ async def test_quarantine_given_to_mallory(attack: Attack) -> None:
 
 @pytest.mark.parametrize("columns", [("sealed_tokens",), ("sealed_tokens", "subject", "email")])
 async def test_quarantine_values_exchanged(attack: Attack, columns: tuple[str, ...]) -> None:
-    """Mallory puts the victim's sealed tokens into a sign-in of her own, whose code she knows: nothing opens."""
+    """The victim's sealed tokens do not open in a sign-in of Mallory's, whose code she knows."""
     theirs = code_on(await attack.browser.allow(await attack.link(attack.victim), attack.victims))
     code = code_on(await attack.own_browser.allow(await attack.link(attack.mallory), attack.mallorys))
     before = await values(attack, attack.victim, *(quarantined_grants.c[name] for name in columns))
@@ -179,7 +179,7 @@ async def test_quarantine_values_exchanged(attack: Attack, columns: tuple[str, .
 
 
 async def test_api_token_made_the_victims(attack: Attack) -> None:
-    """Mallory lets her own API token stand for the victim, by name or by hash: it stands for nobody then."""
+    """Mallory's API token stands for nobody once its row or its hash is exchanged with the victim's."""
     await attack.connect(attack.victim, attack.victims)
     bearer, hers = await attack.server.bearer(attack.mallory), await attack.server.bearer(attack.victim)
     client = attack.server.client
@@ -198,7 +198,7 @@ async def test_api_token_made_the_victims(attack: Attack) -> None:
 
 
 async def test_approval_given_to_mallory(attack: Attack) -> None:
-    """Mallory makes the victim's waiting approval her own and says yes: what the victim did not approve is not sent."""
+    """An approval of the victim's that is given to Mallory cannot be used by either of them."""
     await attack.connect(attack.victim, attack.victims)
     code = await waiting_approval(attack, attack.victim, attack.victims)
     await write(attack, give(approvals, attack.victim, attack.mallory))
@@ -211,7 +211,7 @@ async def test_approval_given_to_mallory(attack: Attack) -> None:
 
 
 async def test_own_approval_put_before_the_victims_run(attack: Attack) -> None:
-    """Mallory approves a call of her own and hangs it on the victim's message: it is not the call that waits there."""
+    """Mallory's approval of her own call does not approve the victim's call if it is moved to the victim's message."""
     await attack.connect(attack.victim, attack.victims)
     await attack.connect(attack.mallory, attack.mallorys)
     await waiting_approval(attack, attack.victim, attack.victims, " body=hers")
@@ -219,16 +219,16 @@ async def test_own_approval_put_before_the_victims_run(attack: Attack) -> None:
     await exchange(attack, approvals.c.message_id)
     await attack.ask(attack.mallory, f"approve {code}")
     await attack.server.container.parking().wake_answered()
-    await attack.ask(attack.victim, "google accounts")  # whatever was woken before is over: one conversation, in order
+    await attack.ask(attack.victim, "google accounts")  # earlier wake-ups are handled by now, in order
 
     assert attack.calls("gmail.users.messages.send") == 0
     await attack.assert_nothing_gained()
 
 
 async def test_parked_runs_exchanged(attack: Attack) -> None:
-    """Mallory exchanges her parked run and the victim's: each goes on with its own sender's account.
+    """After an exchange of two parked runs, each still continues with the account of its message's sender.
 
-    A run names no person and no account, so whose it is, is always its message's.
+    A run names no person and no account, so it always belongs to its message's sender.
     """
     links = {person: await attack.link(person) for person in (attack.victim, attack.mallory)}
     await exchange(attack, parked_runs.c.run)
@@ -252,7 +252,7 @@ async def test_parked_runs_exchanged(attack: Attack) -> None:
 
 
 async def test_parked_run_given_to_mallory(attack: Attack) -> None:
-    """Mallory writes her name into the victim's parked run: it is found neither for her nor by her."""
+    """A parked run of the victim's that is given to Mallory is found for neither of them."""
     status = await attack.ask(attack.victim)
     await write(attack, give(parked_runs, attack.victim, attack.mallory))
     seen = await attack.server.client.get(
@@ -271,7 +271,7 @@ async def test_parked_run_given_to_mallory(attack: Attack) -> None:
 
 @pytest.fixture
 async def slacks(tmp_path: Path) -> AsyncIterator[Workspaces]:
-    """A server that two workspaces have installed."""
+    """Yield a server that two workspaces have installed."""
     async with workspaces(tmp_path) as slacks:
         for place in ("T0ONE", "T0TWO"):
             (await slacks.install(place)).raise_for_status()
@@ -280,7 +280,7 @@ async def slacks(tmp_path: Path) -> AsyncIterator[Workspaces]:
 
 @pytest.mark.asyncio(loop_scope="function")
 async def test_installations_exchanged(slacks: Workspaces) -> None:
-    """Mallory puts her workspace's bot token into another one's row: the bot is silent there."""
+    """A workspace's row that holds another one's bot token does not open, and the bot says nothing there."""
     server, table = slacks.server, slack_installations
     async with server.container.database().writing() as connection:
         rows = (await connection.execute(sa.select(table.c.workspace, table.c.sealed_bot_token))).all()
@@ -300,7 +300,7 @@ async def test_installations_exchanged(slacks: Workspaces) -> None:
 
 @pytest.mark.asyncio(loop_scope="function")
 async def test_installation_finished_in_another_browser(slacks: Workspaces) -> None:
-    """Mallory begins an installation and lets an administrator finish it: without her cookie it is none of theirs."""
+    """An installation that Mallory begins and an administrator finishes is refused, because her cookie is missing."""
     base = slacks.server.base_url
     begun = await slacks.server.client.post("/slack/install")
     asked = begun.headers["location"]
@@ -314,7 +314,7 @@ async def test_installation_finished_in_another_browser(slacks: Workspaces) -> N
 
 
 async def waiting_approval(attack: Attack, person: Principal, email: str, more: str = "") -> str:
-    """Let a person's sending wait for their word, all permissions given; the code that it waits for."""
+    """Let a person's mail wait for their approval, with all permissions granted, and return the approval's code."""
     conversation = f"send-{person.user}"
     status = await attack.ask(person, SEND.replace(" body=x", more or " body=x"), conversation=conversation)
     page = await attack.server.consent(status["consent_url"], email)

@@ -1,1 +1,1 @@
-"""Our pages in a real Chromium: what a browser does with them, and an HTTP client cannot show."""
+"""Deputy's pages in a real Chromium, for behaviour that an HTTP client cannot show."""

@@ -1,4 +1,4 @@
-"""Checks a page as the browser shows it with axe-core."""
+"""Checks a page with axe-core, as the browser shows it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SERIOUS = frozenset({"serious", "critical"})
 
 
 async def violations(page: Page) -> list[str]:
-    """Each serious or critical violation, with the elements that it is about."""
+    """Return each serious or critical violation, with the elements that it concerns."""
     results: dict[str, Any] = (await Axe().run(page)).response
     return [
         f"{page.url}: {found['id']} ({found['impact']}): {node['target']}"

@@ -1,4 +1,4 @@
-"""One Chromium and one server for all tests here, and for each two people who are new to both."""
+"""One Chromium and one server for all tests here, and two new people for each test."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Pair = tuple[Person, Person]
 
 @pytest_asyncio.fixture(loop_scope="package", scope="package")
 async def browser() -> AsyncIterator[Browser]:
-    """The machine's own Chromium."""
+    """Yield the machine's own Chromium."""
     async with chromium() as browser:
         yield browser
 
 
 @pytest_asyncio.fixture(loop_scope="package", scope="package")
 async def server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
-    """A server that browsers reach at https://deputy.test, HTTP and Slack served."""
+    """Yield a server that browsers reach at https://deputy.test, with HTTP and Slack."""
     folder, port = Path(tmp_path_factory.mktemp("browsed")), free_port()
     async with (
         open_environment(folder, public_url=f"https://{NAME}:{port}") as environment,
@@ -40,7 +40,7 @@ async def server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest_asyncio.fixture(loop_scope="package", scope="package")
 async def pages(browser: Browser) -> AsyncIterator[list[Page]]:
-    """Two browsers, as they look to whoever is on the other side: each with a context, which shares nothing."""
+    """Yield a page in each of two browser contexts, which share nothing and look like two browsers to a server."""
     contexts = [await browser.new_context(ignore_https_errors=True) for _ in range(2)]
     yield [await context.new_page() for context in contexts]
     for context in contexts:
@@ -49,7 +49,7 @@ async def pages(browser: Browser) -> AsyncIterator[list[Page]]:
 
 @pytest_asyncio.fixture(loop_scope="package")
 async def people(pages: list[Page], server: Server) -> AsyncIterator[Pair]:
-    """Ada, who writes over HTTP, and Grace, whom Slack knows by her name; each has a browser of her own."""
+    """Yield Ada, who writes over HTTP, and Grace, whom Slack knows by her name; each has a browser of her own."""
     ada, grace = pair()
     server.slack.members[user(grace.name)] = {"profile": {"real_name": "Grace Hopper"}}
     async with at(pages[0], ada, HttpDriver(server)) as first, at(pages[1], grace, SlackDriver(server)) as second:

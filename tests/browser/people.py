@@ -1,4 +1,4 @@
-"""People who sit at a browser of their own and write to the assistant; the browser is a real Chromium."""
+"""People who each use a real Chromium and write to the assistant."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from tests.fakes.server import CONSENT_LINK, QUESTION
 NAME = "deputy.test"
 NARROW = ViewportSize(width=360, height=740)
 _SWITCHES = (
-    "--no-sandbox",  # which it refuses to do without as root
+    "--no-sandbox",  # required when it runs as root
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    f"--host-resolver-rules=MAP {NAME} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # nothing leaves loopback
+    f"--host-resolver-rules=MAP {NAME} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # all stays on loopback
 )
 
 
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
-    """The machine's own Chromium."""
+    """Yield the machine's own Chromium."""
     path = shutil.which("chromium")
     if path is None:
         lacking("Chromium", package="chromium")
@@ -44,7 +44,7 @@ async def chromium() -> AsyncIterator[Browser]:
 
 @asynccontextmanager
 async def at(page: Page, sender: Sender, driver: ChannelDriver) -> AsyncIterator[Person]:
-    """Somebody who sits at a browser until the block ends, and leaves no cookie and no tab there."""
+    """Yield a person who uses a browser; afterwards delete its cookies and close its other tabs."""
     person = Person(sender, driver, page)
     context = page.context
     context.on("request", person.note_request)
@@ -63,9 +63,9 @@ class Person:
     """Somebody with a chat and a browser.
 
     Attributes:
-        page: What they look at.
-        asked: What their browser has asked for, oldest first.
-        complaints: What it said of it in its console.
+        page: The page that they look at.
+        asked: The requests of their browser, oldest first.
+        complaints: The messages in its console.
     """
 
     sender: Sender
@@ -75,24 +75,24 @@ class Person:
     complaints: list[str] = field(default_factory=list)
 
     def note_request(self, request: Request) -> None:
-        """Write down what the browser asks for."""
+        """Note a request of the browser."""
         self.asked.append(request)
 
     def note_complaint(self, message: ConsoleMessage) -> None:
-        """Write down what it says."""
+        """Note a message in the browser's console."""
         self.complaints.append(message.text)
 
     def complained(self, words: str) -> bool:
-        """Whether the browser has said this."""
+        """Return whether the console has shown these words."""
         return any(words in complaint for complaint in self.complaints)
 
     async def say(self, text: str) -> str:
-        """Write to the assistant; what it answers."""
+        """Write to the assistant, and return its answer."""
         (await self.driver.say(self.sender, text)).raise_for_status()
         return await self.driver.next(self.sender)
 
     async def link(self) -> str:
-        """Ask for their mail; the consent link that they are sent."""
+        """Ask for their mail, and return the consent link that they are sent."""
         link = CONSENT_LINK.search(await self.say(QUESTION))
         assert link is not None
         return link[0]
@@ -109,22 +109,22 @@ class Person:
         await self.page.get_by_role("button", name="Allow").click()
 
     async def code(self) -> str:
-        """The code on the last page, once it is there."""
+        """Return the code on the last page, once it is there."""
         return await self.page.locator(".code strong").inner_text()
 
     async def heading(self) -> str:
-        """What the page that they look at is headed."""
+        """Return the heading of the current page."""
         return await self.page.locator("h1").inner_text()
 
     def sites(self) -> set[str | None]:
-        """The hosts that their browser has asked."""
+        """Return the hosts that their browser has sent requests to."""
         return {urlsplit(request.url).hostname for request in self.asked}
 
     async def answers(self) -> list[Response]:
-        """What it was answered; what it refuses to ask for by itself has no answer."""
+        """Return the responses to the browser's requests; those that the browser itself refused have none."""
         return [answer for request in self.asked if (answer := await request.response()) is not None]
 
     async def referrers(self) -> list[str]:
-        """Where it said that it came from."""
+        """Return the referrers that the browser has sent."""
         headers = [await request.all_headers() for request in self.asked]
         return [sent["referer"] for sent in headers if "referer" in sent]

@@ -1,4 +1,4 @@
-"""What is hard to read, or cannot be reached, on a page as the browser shows it; by WCAG 2.2, level AA."""
+"""Faults that make a page hard to read or to reach in a browser, by WCAG 2.2, level AA."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _FAULTS = Path(__file__).with_name("faults.js").read_text()
 
 
 async def faults(page: Page) -> list[str]:
-    """Each fault in words: contrast, size, width, labels, language, and whether the focus is seen."""
+    """Return each fault in words: contrast, size, width, labels, language, and visible focus."""
     found: list[str] = await page.evaluate(_FAULTS)
     return found
 

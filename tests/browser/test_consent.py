@@ -17,35 +17,35 @@ EXCHANGE = "oauth.token.authorization_code"
 
 
 async def consent(person: Person) -> str:
-    """Go the whole way in the browser; the code on its last page."""
+    """Complete the consent in the browser, and return the code on its last page."""
     await person.go_to_google(await person.link())
     await person.allow()
     return await person.code()
 
 
 async def confirm(server: Server, person: Person, code: str) -> set[str]:
-    """Write the code in the chat; whose mail they are shown then, by its addresses."""
+    """Send the code to the assistant, and return the addresses of those whose mail is shown then."""
     told = await person.say(f"confirm {code}")
     assert f"Connected: {person.sender.email}" in told
     told += await person.driver.next(person.sender)
     adas, graces = own_markers(server.google, (ADA, GRACE)).values()
-    own = {ADA: adas - graces, GRACE: graces - adas}  # they write to each other as well
+    own = {ADA: adas - graces, GRACE: graces - adas}  # they also write to each other
     return {email for email, markers in own.items() if any(marker in told.lower() for marker in markers)}
 
 
 def shown_as(person: Person) -> str:
-    """How pages show somebody: by their name, where their channel knows it, and never without its id of them."""
+    """Return how pages show somebody: with their id, and with their name if their channel knows it."""
     user = person.driver.principal(person.sender).user
     return f"Grace Hopper ({user}, Slack, {TEAM})" if person.driver.platform == "slack" else f"{user} (HTTP, demo)"
 
 
 def exchanges(server: Server) -> int:
-    """How often Google was asked for tokens for a code."""
+    """Return how often Google was asked to exchange a code for tokens."""
     return sum(call.method_id == EXCHANGE for call in server.google.calls)
 
 
 async def test_two_people_consent_at_once(server: Server, people: Pair) -> None:
-    """Each confirms with the code that her own browser shows, and is answered from her own mailbox by itself."""
+    """Two people at once each confirm with the code in their own browser, and are answered from their own mailbox."""
     codes = await asyncio.gather(*(consent(person) for person in people))
     whose = [await person.page.locator("dd").last.inner_text() for person in people]
     shown = await asyncio.gather(*(confirm(server, person, code) for person, code in zip(people, codes, strict=True)))
@@ -64,7 +64,7 @@ async def test_two_people_consent_at_once(server: Server, people: Pair) -> None:
 
 
 async def test_cookies_keep_a_sign_in_to_the_browser_that_opened_it(server: Server, people: Pair) -> None:
-    """Ada's address at Google, opened in Grace's browser, leads nowhere; in her own it leads to her code."""
+    """Google's address for Ada's sign-in is refused in Grace's browser, and leads to a code in Ada's own."""
     ada, grace = people
     await asyncio.gather(*[person.go_to_google(await person.link()) for person in people])
     [kept] = await ada.page.context.cookies()
@@ -87,7 +87,7 @@ async def test_cookies_keep_a_sign_in_to_the_browser_that_opened_it(server: Serv
 
 
 async def test_a_forwarded_link_gives_the_one_who_sent_it_nothing(server: Server, people: Pair) -> None:
-    """Grace consents by Ada's link: the page names both, and neither chat has anything without Ada's code."""
+    """If Grace consents by Ada's link, the page names both, and nothing is connected for either without Ada's code."""
     ada, grace = people
     link = await ada.link()
     await grace.page.goto(link)
@@ -108,7 +108,7 @@ async def test_a_forwarded_link_gives_the_one_who_sent_it_nothing(server: Server
 
 
 async def test_back_and_reload_consume_nothing_twice(server: Server, people: Pair) -> None:
-    """The code stays on the page and good, Google is asked once, and the link leads back to the code."""
+    """Going back and reloading keeps the code valid, asks Google only once, and shows the code again."""
     before = exchanges(server)
     codes = await asyncio.gather(*(consent(person) for person in people))
     reloaded = await asyncio.gather(*(person.page.reload() for person in people))

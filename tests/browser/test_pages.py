@@ -1,4 +1,4 @@
-"""What a browser lets our pages do, and how they are read: narrow, dark, and with the keyboard alone."""
+"""The content that browsers allow in Deputy's pages, and their use on narrow screens, in the dark and by keyboard."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.fakes.server import ADA, GRACE, Server, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
-FRAMED = "chrome-error://chromewebdata/"  # what Chromium shows in the place of a page that may not be framed
+FRAMED = "chrome-error://chromewebdata/"  # shown by Chromium in place of a page that may not be framed
 REFUSED = ["base-uri", "connect-src", "frame-src", "img-src", "script-src-attr", "script-src-elem", "style-src-elem"]
 INJECTED = """async elsewhere => {
     const refused = []
@@ -49,7 +49,7 @@ INJECTED = """async elsewhere => {
 
 @pytest_asyncio.fixture(loop_scope="package", scope="module")
 async def elsewhere() -> AsyncIterator[str]:
-    """Another site, which frames what it is told to, and has a button that posts there."""
+    """Yield another site, which frames the address in its query and has a button that posts there."""
 
     async def show(request: Request) -> Response:
         target = html.escape(request.query_params.get("target", ""))
@@ -63,7 +63,7 @@ async def elsewhere() -> AsyncIterator[str]:
 
 
 async def test_no_other_site_frames_a_page_or_presses_its_button(elsewhere: str, people: Pair) -> None:
-    """A frame of a link's page stays empty, a form that posts to it opens nothing, and the link is still good."""
+    """Another site can neither frame a link's page nor post to it, and the link still works afterwards."""
 
     async def attacked(person: Person) -> None:
         link, page = await person.link(), person.page
@@ -83,7 +83,7 @@ async def test_no_other_site_frames_a_page_or_presses_its_button(elsewhere: str,
 async def test_no_script_runs_and_nothing_is_loaded_from_elsewhere(
     server: Server, pages: list[Page], elsewhere: str
 ) -> None:
-    """Not by what stands in a person's name, and not by what somebody got into a page after all."""
+    """No script runs and nothing loads from another site, from a person's name or from markup injected into a page."""
     for page, email in zip(pages, (ADA, GRACE), strict=True):
         sender = Sender(f'{email}<img src="{elsewhere}/name.png" onerror="window.ran = true">', email)
         async with at(page, sender, HttpDriver(server)) as person:
@@ -100,7 +100,7 @@ async def test_no_script_runs_and_nothing_is_loaded_from_elsewhere(
 
 
 async def walk(person: Person, scheme: Literal["light", "dark"]) -> list[str]:
-    """Go the whole way on a narrow screen with the keyboard alone; the faults of every page."""
+    """Complete the consent on a narrow screen with the keyboard alone, and return the faults of every page."""
     page = person.page
     await page.set_viewport_size(NARROW)
     await page.emulate_media(color_scheme=scheme)
@@ -123,7 +123,7 @@ async def walk(person: Person, scheme: Literal["light", "dark"]) -> list[str]:
 
 
 async def test_the_keyboard_alone_leads_through_narrow_pages(people: Pair) -> None:
-    """One in the light, one in the dark, at 360 px: each page is readable, its fields labelled and its focus seen."""
+    """At 360 px, light and dark, each page can be used by keyboard, is readable, and has labels and visible focus."""
     ada, grace = people
     in_light, in_dark = await asyncio.gather(walk(ada, "light"), walk(grace, "dark"))
 

@@ -30,10 +30,10 @@ ISSUES = "Which issues are assigned to me?"
 
 @dataclass
 class Seat:
-    """Somebody who plays one of the two in a browser of their own, in which both are to be seen.
+    """Somebody who plays one of the two people in their own browser, which shows both.
 
     Attributes:
-        complaints: What their browser said in its console.
+        complaints: The messages and errors in their browser's console.
     """
 
     player: Player
@@ -42,30 +42,30 @@ class Seat:
     complaints: list[str] = field(default_factory=list)
 
     def note(self, message: ConsoleMessage) -> None:
-        """Write down what the browser says in its console."""
+        """Note a message in the browser's console."""
         self.complaints.append(message.text)
 
     def note_error(self, error: Error) -> None:
-        """Write down an error of the page's script."""
+        """Note an error of the page's script."""
         self.complaints.append(str(error))
 
     @property
     def chat(self) -> Locator:
-        """Their chat."""
+        """Return their chat."""
         return self.page.locator(f"[data-player={self.player.key}]")
 
     @property
     def answer(self) -> Locator:
-        """The latest answer in it."""
+        """Return the latest answer in their chat."""
         return self.chat.locator(".theirs .text").last
 
     async def say(self, text: str) -> None:
-        """Write in the chat."""
+        """Write in their chat."""
         await self.chat.get_by_label(f"Write as {self.player.name}", exact=True).fill(text)
         await self.chat.get_by_role("button", name=f"Send as {self.player.name}").click()
 
     async def sign_in(self, provider: str = "Google") -> Page:
-        """Press the button that connects an account; the tab that it opens, at the question whether to go on."""
+        """Press the button that connects an account, and return the tab that it opens."""
         async with self.page.context.expect_page() as opened:
             await self.chat.get_by_role("link", name=f"Connect {provider}").last.click()
         tab = await opened.value
@@ -73,7 +73,7 @@ class Seat:
         return tab
 
     async def connect(self) -> None:
-        """Go the whole way in that tab, and send the code that it shows."""
+        """Complete the consent in that tab, and send the code that it shows."""
         tab = await self.sign_in()
         await tab.get_by_role("button", name="Continue to Google").click()
         await tab.get_by_label(self.email).check()
@@ -83,7 +83,7 @@ class Seat:
         await self.say(f"confirm {code}")
 
     async def connect_github(self) -> list[str]:
-        """Go the whole way to GitHub in two clicks, and send the code; the faults of the consent page."""
+        """Connect GitHub in two clicks, send the code, and return the faults of the consent page."""
         tab = await self.sign_in("GitHub")
         await tab.get_by_role("button", name="Continue to GitHub").click()
         allow = tab.get_by_role("button", name=f"Authorize as {self.player.key}")
@@ -96,11 +96,11 @@ class Seat:
         return found
 
     def lane(self, player: Player) -> Locator:
-        """The part of the page that shows this player's scopes."""
+        """Return the part of the page that shows this player's scopes."""
         return self.page.locator(f"[data-lane={player.key}]")
 
     async def keys(self, player: Player) -> set[str | None]:
-        """The credentials of the calls that are shown in open scopes, once there is one."""
+        """Return the credentials of the calls shown in open scopes, once there is one."""
         shown = self.lane(player).locator("[data-scope] [data-credential]")
         await expect(shown).not_to_have_count(0, timeout=PATIENCE)
         return {await each.get_attribute("data-credential") for each in await shown.all()}
@@ -108,7 +108,7 @@ class Seat:
 
 @pytest_asyncio.fixture(loop_scope="package", scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
-    """A server as `make run` starts it."""
+    """Yield a server as `make run` starts it."""
     async with (
         open_environment(Path(tmp_path_factory.mktemp("playground")), marked=False, with_github=True) as environment,
         environment.server() as server,
@@ -118,7 +118,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
 
 @pytest_asyncio.fixture(loop_scope="package")
 async def seats(browser: Browser, server: Server) -> AsyncIterator[tuple[Seat, Seat]]:
-    """Two browsers at the playground: Ada is played in one, and Grace in the other."""
+    """Yield two browsers at the playground, one for Ada and one for Grace."""
     contexts = [await browser.new_context(viewport={"width": 1360, "height": 800}) for _ in PLAYERS]
     for context in contexts:
         context.set_default_timeout(PATIENCE)
@@ -136,21 +136,21 @@ async def seats(browser: Browser, server: Server) -> AsyncIterator[tuple[Seat, S
 
 
 def subjects(server: Server, email: str) -> list[str]:
-    """The subjects of this person's mails in the inbox, newest first."""
+    """Return the subjects of this person's mails in the inbox, newest first."""
     return [each.subject for each in server.google.mailbox(email) if "INBOX" in each.label_ids]
 
 
 async def shoot(page: Page, name: str) -> None:
-    """Take a picture for the docs, if DEPUTY_SCREENSHOTS asks for it: `make screenshots`."""
+    """Take a picture for the docs if DEPUTY_SCREENSHOTS is set, as in `make screenshots`."""
     if os.environ.get("DEPUTY_SCREENSHOTS"):
         IMAGES.mkdir(exist_ok=True)
         await page.screenshot(path=IMAGES / f"{name}.png", animations="disabled")
 
 
 async def test_two_browsers_lead_to_two_mailboxes(server: Server, seats: tuple[Seat, Seat]) -> None:
-    """Each asks, connects her own account by the pages, and is shown her own mails; the scopes in between are hers.
+    """Two people at once connect their own accounts by the pages, and each is shown her own mails.
 
-    Both browsers show two scopes at once, each with a key of its own, and then none.
+    Both browsers show two scopes at once, each with its own credentials, and afterwards none.
     """
     latest = {email: subjects(server, email)[:4] for email in (ADA, GRACE)}
     await asyncio.gather(*(seat.say(QUESTION) for seat in seats))
@@ -182,7 +182,7 @@ async def test_two_browsers_lead_to_two_mailboxes(server: Server, seats: tuple[S
 
 
 async def test_two_browsers_lead_to_two_github_accounts(seats: tuple[Seat, Seat]) -> None:
-    """Each is asked to connect GitHub, does so, and is answered; `disconnect github` ends one."""
+    """Two people at once connect their own GitHub accounts and are answered; `disconnect github` ends one of them."""
     await asyncio.gather(*(seat.chat.get_by_role("button", name=ISSUES).click() for seat in seats))
     for seat in seats:
         await expect(seat.answer).to_contain_text("I need your permission", timeout=PATIENCE)
@@ -204,7 +204,7 @@ async def test_two_browsers_lead_to_two_github_accounts(seats: tuple[Seat, Seat]
 
 
 async def test_only_ada_approves_adas_mail(server: Server, seats: tuple[Seat, Seat]) -> None:
-    """Grace tries the code of Ada's question and is refused; nothing is sent until Ada presses her own button."""
+    """Grace cannot approve Ada's mail with its code; it is sent only when Ada presses her own button."""
     ada, grace = seats
     for seat in seats:
         await server.connect(seat.player.principal, seat.email)
@@ -222,7 +222,7 @@ async def test_only_ada_approves_adas_mail(server: Server, seats: tuple[Seat, Se
 
 
 async def test_a_page_that_is_loaded_again_shows_the_conversation(seats: tuple[Seat, Seat]) -> None:
-    """With its buttons, where something still waits; of the other person there is nothing in it."""
+    """A page that is reloaded shows the person's conversation again, and nothing of the other person's."""
     ada, grace = seats
     await ada.say("help")
     await expect(ada.chat.locator("[data-log]")).not_to_have_attribute("aria-busy", "true", timeout=PATIENCE)
@@ -234,7 +234,7 @@ async def test_a_page_that_is_loaded_again_shows_the_conversation(seats: tuple[S
 
 
 async def test_what_waits_holds_no_connection(server: Server, seats: tuple[Seat, Seat]) -> None:
-    """More messages wait than a browser opens connections to a host, which is six; the next one is still answered."""
+    """Even with more pending messages than a browser opens connections to a host (six), the next one is answered."""
     ada, grace = seats
     await server.connect(ada.player.principal, ADA)
     for number in range(7):
@@ -249,7 +249,7 @@ async def test_what_waits_holds_no_connection(server: Server, seats: tuple[Seat,
 
 
 async def test_what_a_mail_says_is_shown_as_text(server: Server, seats: tuple[Seat, Seat]) -> None:
-    """No element of a mail's becomes one of the page's, and no script of it runs."""
+    """Markup and scripts in a mail are shown as text: no element of the page results, and no script runs."""
     ada, grace = seats
     for seat in seats:
         await server.connect(seat.player.principal, seat.email)
@@ -265,7 +265,7 @@ async def test_what_a_mail_says_is_shown_as_text(server: Server, seats: tuple[Se
 
 
 async def look(seat: Seat, scheme: Literal["light", "dark"]) -> list[str]:
-    """The faults of the page for this player, wide and narrow, with a question that waits."""
+    """Return the faults of the page for this player, wide and narrow, while a question is pending."""
     page = seat.page
     await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     await seat.say(f"send mail to {GRACE} about Tea: At four?")
@@ -278,7 +278,7 @@ async def look(seat: Seat, scheme: Literal["light", "dark"]) -> list[str]:
 
 
 async def test_everybody_can_use_the_page(server: Server, seats: tuple[Seat, Seat]) -> None:
-    """Light and dark, wide and at 360 px: axe-core finds nothing serious, and all of it can be read and reached."""
+    """Light and dark, wide and at 360 px, axe-core finds nothing serious, and all can be read and reached by key."""
     for seat in seats:
         await server.connect(seat.player.principal, seat.email)
     in_light, in_dark = await asyncio.gather(look(seats[0], "light"), look(seats[1], "dark"))
@@ -289,7 +289,7 @@ async def test_everybody_can_use_the_page(server: Server, seats: tuple[Seat, Sea
 
 
 async def test_axe_finds_nothing_on_the_other_pages(server: Server, seats: tuple[Seat, Seat]) -> None:
-    """The front page, the pages of a link, the sandbox's consent page, and a link that is used up."""
+    """axe-core finds nothing serious on the front page, a link's pages, the sandbox's consent page, or a used link."""
     ada, grace = seats
     found = []
     await grace.page.set_extra_http_headers({"X-Forwarded-For": "203.0.113.7"})

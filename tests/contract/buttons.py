@@ -1,4 +1,4 @@
-"""The buttons below what people are shown alone, on each channel that has groups."""
+"""The buttons below messages that one person sees alone, on each channel that has groups."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Buttons(Protocol):
     """The buttons of a channel."""
 
     def labels(self, sender: Sender) -> list[str]:
-        """The words on the buttons that this person was shown last, alone with the assistant."""
+        """Return the labels of the buttons that this person was shown last, alone with the assistant."""
         ...
 
     async def press(self, sender: Sender, label: str, *, of: Sender | None = None) -> httpx2.Response:
-        """Press one of these buttons, of one's own or as if one had been shown another person's."""
+        """Press the button with this label on the person's last card, or as if they had been shown the card of `of`."""
         ...
 
 
@@ -82,7 +82,7 @@ class WhatsAppButtons:
         return await self._whatsapp.post(self._client, "/whatsapp/webhook", self._whatsapp.batch(([person], [message])))
 
     def _replies(self, sender: Sender) -> dict[str, tuple[str, str]]:
-        """The kind and the id of each reply that the person's last card offers, by its title."""
+        """Return the kind and the id of each reply that the person's last card offers, by its title."""
         person = whatsapp_person(sender)
         cards: list[Mapping[str, Any]] = [
             each.request["interactive"]["action"]

@@ -1,4 +1,4 @@
-"""What a person does on each channel, in one form, so that one suite can hold all channels to the same."""
+"""People's actions on each channel behind one interface, so that one suite can test every channel."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ from tests.fakes.server import (
 
 _count = itertools.count(1)
 _ASKS_TO_WRITE = f"[template {TEMPLATE}]"
-_AT_WORK = directly.AT_WORK.partition("{")[0]  # said on a slow machine, after 15 seconds
+_AT_WORK = directly.AT_WORK.partition("{")[0]  # shown on a slow machine, after 15 seconds
 
 
 @dataclass(frozen=True)
 class Sender:
-    """A person on one channel, new to Deputy, and the Google account that is theirs."""
+    """A person on one channel who is new to Deputy, and their Google account."""
 
     name: str
     email: str
 
 
 def pair() -> tuple[Sender, Sender]:
-    """Two people whom Deputy has not met; of Google's they are Ada and Grace."""
+    """Return two people whom Deputy has not met, with the Google accounts of Ada and Grace."""
     number = next(_count)
     return Sender(f"ada{number}", ADA), Sender(f"grace{number}", GRACE)
 
@@ -59,14 +59,14 @@ class ChannelDriver(Protocol):
 
     Attributes:
         platform: The channel's name.
-        shows_groups: Whether other people read along in a group.
+        shows_groups: Whether the other people in a group can read the assistant's answers there.
     """
 
     platform: str
     shows_groups: bool
 
     def principal(self, sender: Sender) -> Principal:
-        """Whom Deputy takes the sender for."""
+        """Return the principal that Deputy takes the sender for."""
         ...
 
     async def say(
@@ -79,44 +79,44 @@ class ChannelDriver(Protocol):
         retry: bool = False,
         met: bool = True,
     ) -> httpx2.Response:
-        """Say something, alone with the assistant or in a group's thread; returns how it was acknowledged.
+        """Send a message, to the assistant alone or in a group's thread; return the platform's acknowledgement.
 
         Args:
-            sender: Who.
-            text: What.
-            event_id: The platform's id of this delivery; repeated, it is a duplicate.
+            sender: The person who writes.
+            text: The words of the message.
+            event_id: The platform's id of this delivery; a repeated id is a duplicate.
             group: The group's name; None for the direct chat.
-            retry: The platform says that it has sent this before.
-            met: They have written to the assistant alone before, which some platforms ask for.
+            retry: Whether the platform says that it has sent this before.
+            met: Whether they have written to the assistant alone before, which some platforms require.
         """
         ...
 
     async def next(self, sender: Sender) -> str:
-        """The next message that this person is sent; waits for it. A long answer is cut into several."""
+        """Wait for the next message that this person is sent, and return it. A long answer is cut into several."""
         ...
 
     async def quiet(self, sender: Sender) -> bool:
-        """Whether this person is told nothing more."""
+        """Return whether this person has been sent nothing more."""
         ...
 
     def public(self, group: str) -> list[str]:
-        """What everybody in a group was shown, but for the lines of `directed`."""
+        """Return the texts that everybody in a group was shown, except the lines of `directed`."""
         ...
 
     def directed(self, group: str) -> list[str]:
-        """The lines by which everybody in a group was shown that somebody was answered directly."""
+        """Return the lines by which everybody in a group learned that somebody was answered directly."""
         ...
 
 
 class HttpDriver:
-    """HTTP: what a person is told is the changing status of their messages."""
+    """HTTP: each change in the status of a person's messages counts as a message to them."""
 
     platform, shows_groups = "http", False
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._seen: defaultdict[Sender, dict[str, str | None]] = defaultdict(dict)  # of messages that may still change
-        self._ended: set[str] = set()  # whose last word was seen
+        self._seen: defaultdict[Sender, dict[str, str | None]] = defaultdict(dict)  # texts last seen, by message
+        self._ended: set[str] = set()  # messages whose final text was seen
 
     def principal(self, sender: Sender) -> Principal:
         return Principal("http", "demo", sender.name)
@@ -153,7 +153,10 @@ class HttpDriver:
         return []
 
     async def _look(self, sender: Sender) -> str | None:
-        """What was told first of what was not seen yet: read again once there is something, for what came before it."""
+        """Return the oldest text not seen yet.
+
+        The statuses are read twice, because an older text may have appeared while the first read was in progress.
+        """
         unseen = await self._unseen(sender) and await self._unseen(sender)
         if not unseen:
             return None
@@ -169,7 +172,7 @@ class HttpDriver:
         return told
 
     async def _unseen(self, sender: Sender) -> dict[str, tuple[str, bool]]:
-        """What is new, by message, and whether it is the last of that message."""
+        """Return the texts not seen yet, by message, each with whether it is the message's last one."""
         unseen = {}
         for message_id, seen in self._seen[sender].items():
             status = await self._server.told(self.principal(sender), message_id, wait=0)
@@ -187,7 +190,7 @@ class SlackDriver:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._read: defaultdict[Sender, int] = defaultdict(int)
-        self._stamps: defaultdict[str, str] = defaultdict(server.slack.new_ts)  # what a delivery repeats
+        self._stamps: defaultdict[str, str] = defaultdict(server.slack.new_ts)  # a repeated delivery has the same stamp
 
     def principal(self, sender: Sender) -> Principal:
         return Principal("slack", TEAM, user(sender.name))
@@ -231,7 +234,7 @@ class SlackDriver:
         return [post.text for post in self._server.posted(f"C0{group.upper()}")]
 
     def _shown_to(self, sender: Sender) -> list[str]:
-        """What this person alone can read, in order; what Slack shows once and forgets does not count."""
+        """Return the posts that this person alone can read, in order, without the ones that Slack shows only once."""
         return [
             post.text
             for post in self._server.slack.readable(user(sender.name))
@@ -285,7 +288,7 @@ class WhatsAppDriver:
         return [text for text in self._server.whatsapp.told(group) if text == directly.ANSWERED_DIRECTLY]
 
     async def _greet(self, sender: Sender) -> None:
-        """Write directly first: only then can the assistant write to this person alone."""
+        """Write directly first, because only then can the assistant write to this person alone."""
         await self.say(sender, "repeat hello from a direct chat")
         assert await self.next(sender) == "hello from a direct chat"
 
@@ -304,7 +307,7 @@ class TelegramDriver:
         self._server = server
         self._telegram = server.telegram
         self._read: defaultdict[Sender, int] = defaultdict(int)
-        self._updates: dict[str, dict[str, Any]] = {}  # what a delivery repeats
+        self._updates: dict[str, dict[str, Any]] = {}  # a repeated delivery has the same update
 
     def principal(self, sender: Sender) -> Principal:
         return Principal("telegram", str(self._telegram.people.bot["id"]), str(telegram_id(sender.name)))
@@ -355,17 +358,17 @@ class TelegramDriver:
 
 
 def whatsapp_person(sender: Sender) -> WhatsAppPerson:
-    """A person on WhatsApp."""
+    """Return the sender as a person on WhatsApp."""
     return WhatsAppPerson(sender.name, f"4477{zlib.crc32(sender.name.encode()):010}", f"GB.{sender.name}")
 
 
 def telegram_id(name: str) -> int:
-    """A person's or a group's id on Telegram."""
+    """Return a person's or a group's id on Telegram."""
     return zlib.crc32(name.encode()) + 1_000
 
 
 def event_id() -> str:
-    """An id as platforms give to deliveries."""
+    """Return a random id like the ones that platforms give to deliveries."""
     return secrets.token_hex(6).upper()
 
 

@@ -27,17 +27,17 @@ from tests.contract.channels import (
 )
 from tests.fakes.server import Server, direct, is_unfinished, user
 
-DOTS = "…"  # something is on its way
+DOTS = "…"  # an answer is coming
 
-Seen = Callable[[], str]  # what a person sees of an answer that is being written
+Seen = Callable[[], str]  # returns the text of an unfinished answer that a person sees
 
 
 class Platform(Protocol):
     """A platform that the assistant sends answers to.
 
     Attributes:
-        permanent: The kinds of refusals that no later try gets past.
-        passing: Those that end by themselves, or because the person does something.
+        permanent: The kinds of refusals that no retry can overcome.
+        passing: The kinds that end on their own or through something that the person does.
         reaches_strangers: Whether the assistant may write first to a person alone.
     """
 
@@ -50,7 +50,7 @@ class Platform(Protocol):
         ...
 
     def refuse(self, sender: Sender, kind: str) -> None:
-        """Refuse all messages to this person, in one of these ways."""
+        """Refuse all messages to this person, with this kind of refusal."""
         ...
 
     def allow(self, sender: Sender) -> None:
@@ -62,19 +62,19 @@ class Platform(Protocol):
         ...
 
     def told_to_write(self, group: str) -> list[str]:
-        """The lines in a group that ask somebody to write to the assistant alone first."""
+        """Return the lines in a group that ask somebody to write to the assistant alone first."""
         ...
 
     def files(self, sender: Sender) -> list[tuple[str, bytes]]:
-        """The names and contents of the files that this person was sent alone."""
+        """Return the names and contents of the files that this person was sent alone."""
         ...
 
     def public_files(self, group: str) -> list[str]:
-        """The names of the files that were sent to a group."""
+        """Return the names of the files that were sent to a group."""
         ...
 
     def refuse_files(self, sender: Sender, *, passing: bool) -> None:
-        """Refuse the files for this person, though not their messages; for now or for good."""
+        """Refuse files for this person, temporarily or permanently, but accept messages."""
         ...
 
     def allow_files(self, sender: Sender) -> None:
@@ -243,13 +243,13 @@ class SlackPlatform:
 
 
 def _posting(sender: Sender) -> tuple[str, str]:
-    """The call by which a person is told something directly."""
+    """Return Slack's method, and the channel, by which the assistant writes to a person directly."""
     return "chat.postMessage", direct(sender.name)
 
 
 @asynccontextmanager
 async def written_on_http(server: Server, sender: Sender, text: str) -> AsyncIterator[Seen]:
-    """Ask for an answer as events."""
+    """Ask over HTTP for an answer as events."""
     principal = HttpDriver(server).principal(sender)
     headers = {**await server.bearer(principal), "Accept": "text/event-stream"}
     body = {"conversation": "main", "text": text}
@@ -276,7 +276,7 @@ async def written_on_telegram(server: Server, sender: Sender, text: str) -> Asyn
 
 @asynccontextmanager
 async def written_on_whatsapp(server: Server, sender: Sender, text: str) -> AsyncIterator[Seen]:
-    """Ask in the direct chat, where dots are all that can be shown."""
+    """Ask in the direct chat, where only dots can be shown."""
     before = set(server.whatsapp.inbound)
     await WhatsAppDriver(server).say(sender, text)
     asked = server.whatsapp.inbound - before
@@ -285,7 +285,7 @@ async def written_on_whatsapp(server: Server, sender: Sender, text: str) -> Asyn
 
 @asynccontextmanager
 async def written_on_slack(server: Server, sender: Sender, text: str) -> AsyncIterator[Seen]:
-    """Ask at the top of the direct chat, where a message grows until it is the answer."""
+    """Ask at the top of the direct chat, where a message grows into the answer."""
     await SlackDriver(server).say(sender, text)
     yield lambda: _unfinished(server, sender, None)
 
@@ -300,7 +300,7 @@ async def streamed_on_slack(server: Server, sender: Sender, text: str) -> AsyncI
 
 
 def _unfinished(server: Server, sender: Sender, thread: str | None) -> str:
-    """What a person sees of an answer that is not the reply yet."""
+    """Return the text of an unfinished answer that a person sees."""
     posts = [post for post in server.slack.posts if post.channel == direct(sender.name) and is_unfinished(post)]
     return "".join(post.shown.strip().removeprefix(DOTS) for post in posts if post.thread_ts == thread)
 
@@ -324,7 +324,7 @@ def _shown_in_telegram(server: Server, group: str) -> list[str]:
     return [message.text for message in server.telegram.chats.in_chat(-telegram_id(group))]
 
 
-# By platform where answers grow in groups, what everybody in one sees, unfinished answers included.
+# For each platform whose answers grow in groups: what everybody in a group sees, unfinished answers included.
 GROUPS: Mapping[str, Callable[[Server, str], Callable[[], list[str]]]] = {
     "slack": lambda server, group: partial(_shown_in_slack, server, group),
     "telegram": lambda server, group: partial(_shown_in_telegram, server, group),
@@ -339,7 +339,7 @@ class Threads(Protocol):
         ...
 
     def shown(self, thread: int) -> list[str]:
-        """What everybody was shown in it."""
+        """Return the texts that everybody was shown in the thread."""
         ...
 
 

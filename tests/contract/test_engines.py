@@ -1,4 +1,4 @@
-"""What every engine owes to delivery, over each of them."""
+"""Behaviours that delivery requires of every engine, tested on each of them."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ ONE, OTHER = (ConversationKey("slack", "T0TEAM", name) for name in ("one", "othe
 
 
 class Hands:
-    """Works conversations off by waiting for them.
+    """Processes conversations by calling `before`, and records which ones.
 
     Attributes:
-        begun: What was begun, in order.
-        now: What is in hands.
-        most: The most of one conversation that were in hands at once.
-        before: What is done with a conversation; by default nothing.
+        begun: The conversations that were begun, in order.
+        now: The conversations in progress.
+        most: The highest number of runs of one conversation that were in progress at once.
+        before: Awaited for each conversation; does nothing by default.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Hands:
         self.before: Callable[[ConversationKey], Awaitable[object]] = lambda _: asyncio.sleep(0)
 
     async def __call__(self, conversation: ConversationKey) -> None:
-        """Work it off."""
+        """Process a conversation."""
         self.begun.append(conversation)
         self.now.append(conversation)
         self.most = max(self.most, self.now.count(conversation))
@@ -53,7 +53,7 @@ class Hands:
 
 @pytest.fixture(params=["embedded", pytest.param("procrastinate", marks=pytest.mark.system)])
 async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
-    """An engine that takes hints."""
+    """Yield an engine that accepts hints."""
     async with AsyncExitStack() as stack:
         url = "sqlite+aiosqlite:///never-opened.db"
         if request.param == "procrastinate":
@@ -67,7 +67,7 @@ async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
 
 
 async def test_what_was_woken_before_the_start_is_worked_off(engine: Engine) -> None:
-    """Hints are taken before anybody works, and each conversation is then begun at least once."""
+    """Conversations that are woken before the engine runs are each begun at least once when it runs."""
     hands = Hands()
     for conversation in (ONE, OTHER, ONE):
         await engine.wake(conversation)
@@ -76,7 +76,7 @@ async def test_what_was_woken_before_the_start_is_worked_off(engine: Engine) -> 
 
 
 async def test_a_wake_up_while_it_is_in_hands_is_not_lost(engine: Engine) -> None:
-    """Who wakes a conversation after its last look, and before its end, has it begun once more, afterwards."""
+    """A conversation that is woken while it is in progress is begun once more afterwards."""
     hands, gate = Hands(), asyncio.Event()
     hands.before = lambda _: gate.wait()
     async with engine.running(hands, 1):
@@ -93,7 +93,7 @@ async def test_a_wake_up_while_it_is_in_hands_is_not_lost(engine: Engine) -> Non
 
 
 async def test_conversations_are_worked_off_side_by_side(engine: Engine) -> None:
-    """A conversation that takes its time keeps no other one waiting."""
+    """A conversation that takes long does not delay another one."""
     hands, gate = Hands(), asyncio.Event()
     hands.before = lambda conversation: gate.wait() if conversation == ONE else asyncio.sleep(0)
     async with engine.running(hands, 1):
@@ -108,7 +108,7 @@ async def test_conversations_are_worked_off_side_by_side(engine: Engine) -> None
 
 
 async def test_no_two_of_a_conversation_in_a_storm(engine: Engine) -> None:
-    """However often and from wherever conversations are woken, each is in hands once at a time, and worked off last."""
+    """A conversation that is woken many times runs once at a time, and is begun again after its last wake-up."""
     hands = Hands()
     hands.before = lambda _: asyncio.sleep(0.005)
     async with engine.running(hands, 1):
@@ -122,7 +122,7 @@ async def test_no_two_of_a_conversation_in_a_storm(engine: Engine) -> None:
 
 
 async def test_work_that_fails_stops_nothing(engine: Engine) -> None:
-    """An error in one conversation neither ends the engine nor keeps that conversation from being begun again."""
+    """An error in one conversation neither stops the engine nor prevents that conversation from being begun again."""
     hands = Hands()
 
     async def fail(_: ConversationKey) -> None:
@@ -136,7 +136,7 @@ async def test_work_that_fails_stops_nothing(engine: Engine) -> None:
 
 
 async def test_at_the_end_what_is_begun_may_finish_and_nothing_is_begun(engine: Engine) -> None:
-    """Within the grace work ends by itself; what is woken meanwhile waits for the next start."""
+    """At shutdown, work in progress may finish within the grace period; later wake-ups wait for the next start."""
     hands, ended = Hands(), []
 
     async def work(conversation: ConversationKey) -> None:
@@ -158,7 +158,7 @@ async def test_at_the_end_what_is_begun_may_finish_and_nothing_is_begun(engine: 
 
 
 async def test_after_the_grace_work_is_cancelled(engine: Engine) -> None:
-    """What never ends does not keep the process from ending."""
+    """After the grace period, work that does not end is cancelled, so that the process can end."""
     hands, cancelled = Hands(), []
 
     async def never(conversation: ConversationKey) -> None:
@@ -180,7 +180,7 @@ async def test_after_the_grace_work_is_cancelled(engine: Engine) -> None:
 async def test_a_job_whose_end_could_not_be_stored_holds_its_conversation_for_a_while_only(
     postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The queue takes it for running, and its worker for alive; the process itself lets go of it."""
+    """The process itself releases a conversation whose job still looks running because its end could not be stored."""
     hands = Hands()
     failed: list[int | None] = []
     finish = JobManager.finish_job
@@ -204,7 +204,7 @@ async def test_a_job_whose_end_could_not_be_stored_holds_its_conversation_for_a_
 
 
 async def test_work_outlives_a_fault_of_the_queue(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When no job can be fetched, what is in hands goes on, and the engine is at work again afterwards."""
+    """When fetching a job fails, work in progress continues, and the engine fetches jobs again afterwards."""
     hands, gate = Hands(), asyncio.Event()
     hands.before = lambda conversation: gate.wait() if conversation == ONE else asyncio.sleep(0)
     supervisor, fetch, faults = Supervisor(pause_seconds=0.01), JobManager.fetch_job, [ConnectorException()]
@@ -231,7 +231,7 @@ async def test_work_outlives_a_fault_of_the_queue(postgres: PostgresServer, monk
 async def test_an_end_is_obeyed_in_the_middle_of_a_question_to_the_queue(
     postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Procrastinate turns a cancellation into an error of its own: the engine ends all the same, and begins no more."""
+    """Procrastinate turns a cancellation into an error of its own; the engine ends anyway and starts no more work."""
     asked: list[str] = []
 
     async def hang(*_: object, **__: object) -> None:
@@ -259,9 +259,9 @@ async def test_an_end_is_obeyed_in_the_middle_of_a_question_to_the_queue(
 
 
 async def test_two_processes_share_a_queue(postgres: PostgresServer) -> None:
-    """With procrastinate no conversation is in the hands of two processes, and both work."""
+    """With procrastinate, two processes both work, and never on the same conversation."""
     hands = Hands()
-    hands.before = lambda _: until(lambda: here and there)  # each holds what it took until the other one has some too
+    hands.before = lambda _: until(lambda: here and there)  # each holds what it took until both have some
     conversations = [ConversationKey("slack", "T0TEAM", str(number)) for number in range(12)]
     here: list[ConversationKey] = []
     there: list[ConversationKey] = []
@@ -290,7 +290,7 @@ async def test_two_processes_share_a_queue(postgres: PostgresServer) -> None:
 
 @pytest.mark.system
 async def test_processes_that_wake_the_same_conversations_lose_no_wake_up(postgres: PostgresServer) -> None:
-    """Each wakes them in an order of its own, and all of an order at once: neither waits for the other for ever."""
+    """Processes that each wake several conversations in one transaction, in different orders, do not deadlock."""
     middle, first, second = (ConversationKey("slack", "T0TEAM", name) for name in ("middle", "first", "second"))
     orders = [(ONE, middle, OTHER, first), (OTHER, middle, ONE, second)]
     async with AsyncExitStack() as stack:

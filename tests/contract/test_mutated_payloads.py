@@ -1,7 +1,7 @@
-"""Payloads that no platform documents: none leads to a fault of ours, and none makes us lose a valid message beside it.
+"""Undocumented payloads cause no server error, and do not make Deputy lose a valid message sent with them.
 
-Twenty for each channel, and a hundred as a system test; ``DEPUTY_MUTATIONS=10000`` sends so many instead of the
-hundred, the same ones at every run. Slack has three routes and a test of its own, integration/test_slack_mutations.py.
+Each channel gets twenty, and a hundred as a system test; ``DEPUTY_MUTATIONS=10000`` changes the hundred to that number.
+They are the same in every run. Slack has three routes and a test of its own, integration/test_slack_mutations.py.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ ODD = strategies.recursive(
     lambda inner: strategies.lists(inner, max_size=3) | strategies.dictionaries(strategies.text(max_size=8), inner),
     max_leaves=5,
 )
-# A worker that falls behind would have the platform send again later, which nobody does here.
+# A full backlog would ask the platform to send again later, which nobody does here.
 NO_LIMITS = DeliverySettings(backlog=1_000_000, person_backlog=1_000_000)
 Payload = dict[str, Any]
 
@@ -56,11 +56,9 @@ class Target:
     Attributes:
         kinds: Valid payloads of every kind.
         post: Sends a payload with the proof that it needs.
-        valid: Returns somebody else's valid payload with the given words, which is sent along with, or after, a mutated
-            one.
-        beside: Puts a valid payload into the same request as a mutated one; None if a request carries one alone.
-        taken: Whether every payload must be acknowledged, because the platform would send a refused one again and
-            again.
+        valid: Returns another person's valid payload with the given words, which is sent with or after a mutated one.
+        beside: Puts a valid payload into the same request as a mutated one; None if a request carries only one.
+        taken: Whether every payload must be acknowledged, because the platform would keep sending a refused one.
     """
 
     kinds: list[Payload]
@@ -161,7 +159,7 @@ TARGETS = {"http": http, "telegram": telegram, "whatsapp": whatsapp}
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The path of every part of a JSON value, its root aside."""
+    """Yield the path of every part of a JSON value, except its root."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in items:
         yield (*path, key)
@@ -169,7 +167,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def mutated(data: Any, kinds: list[Payload]) -> Any:
-    """A valid payload in which up to three parts are left out, doubled or replaced by something odd."""
+    """Return a valid payload in which up to three parts are left out, doubled or replaced by an odd value."""
     payload = copy.deepcopy(data.draw(strategies.sampled_from(kinds)))
     for _ in range(data.draw(strategies.integers(1, 3))):
         found = list(places(payload))
@@ -192,7 +190,7 @@ def mutated(data: Any, kinds: list[Payload]) -> Any:
 @pytest.mark.parametrize("examples", [FEW, pytest.param(MANY, marks=pytest.mark.system)])
 @pytest.mark.parametrize("name", sorted(TARGETS))
 def test_no_payload_is_a_fault_of_ours(tmp_path: Path, name: str, examples: int) -> None:
-    """Each mutated payload is answered below 500, and the valid message with or after it is stored."""
+    """Each mutated payload gets a status below 500, and the valid message sent with it or after it is stored."""
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
         server = runner.run(stack.enter_async_context(_serving(tmp_path, name)))

@@ -1,6 +1,7 @@
-"""A toolkit from outside that answers with the badge of whoever it was made for, and keeps a record of every run.
+"""An external toolkit that answers with the badge of the person it was made for, and records every run.
 
-The record is a file that every process appends to, apart from Deputy's rows: what was written before a kill is there.
+The record is a file, separate from Deputy's rows, that every process appends to, so that it keeps what was written
+before a kill.
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ _SAY = r"say (?P<name>m\d+)"
 
 
 def badge_of(principal: Principal) -> str:
-    """What marks everything that is this person's; it follows from all three parts of the principal."""
+    """Return the mark of everything that belongs to this person, derived from all three parts of the principal."""
     return sha256(f"badge of {principal}".encode()).hexdigest()[:12]
 
 
 def gate(record: Path, name: str) -> Path:
-    """The file that holds the run of a message back for as long as it is there."""
+    """Return the path of the file that, while it exists, keeps the run of a message from ending."""
     return record.with_name(f"{name}.held")
 
 
 class BadgeToolkit(Toolkit):
-    """Takes its time over a message, and shows the badge of the person that it was made for. Lives for one request."""
+    """Takes a moment to answer each message with the badge of its person. Lives for one request."""
 
     name = "badge"
 
@@ -62,9 +63,9 @@ class BadgeToolkit(Toolkit):
         return f"answer to {name} by {run} with badge {badge_of(self._principal)}"
 
     def _note(self, what: str, run: str, **more: object) -> None:
-        # The clock is one for all processes of a machine: https://man7.org/linux/man-pages/man3/clock_gettime.3.html
+        # All processes of a machine share this clock: https://man7.org/linux/man-pages/man3/clock_gettime.3.html
         line = json.dumps({what: run, "at": time.monotonic(), **more})
-        with self._record.open("a") as record:  # one short write at the end of the file, which nothing interleaves
+        with self._record.open("a") as record:  # one short write at the end, which no other write interrupts
             record.write(f"{line}\n")
 
 

@@ -1,4 +1,4 @@
-"""What the chaos suite shares in a session."""
+"""Fixtures that the chaos suite shares."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tests.fakes.postgres import Cluster
 
 @pytest.fixture(scope="session")
 def preloaded() -> Iterator[Preloaded]:
-    """What the suite's processes are forked off."""
+    """Yield the process that the suite's processes are forked from."""
     with open_preloaded() as process:
         yield process
 
 
 @pytest.fixture
 async def postgres_url(cluster: Cluster) -> AsyncIterator[str]:
-    """An empty PostgreSQL database of this test's own; no connection is kept, as a test may restart the server."""
+    """Yield an empty PostgreSQL database for this test; keep no connection, because a test may restart the server."""
     name = f"chaos_{uuid.uuid4().hex}"
     await _execute(cluster, f"CREATE DATABASE {name}")
     yield f"{cluster.url}/{name}"

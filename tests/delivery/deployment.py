@@ -1,4 +1,4 @@
-"""A deployment for the chaos suite: a Slack that survives, and Deputy processes that are killed."""
+"""A deployment for the chaos suite: a Slack that stays up, and Deputy processes that are killed."""
 
 from __future__ import annotations
 
@@ -32,11 +32,13 @@ SETTLE_SECONDS = 180.0
 
 @dataclass(frozen=True)
 class Layout:
-    """Which processes there are.
+    """The processes of a deployment.
 
     Attributes:
-        workers: Processes of `deputy worker`; none with the embedded engine.
-        server_answers: The servers answer messages too.
+        engine: The name of the engine.
+        servers: The number of `deputy serve` processes.
+        workers: The number of `deputy worker` processes; none with the embedded engine.
+        server_answers: Whether the servers answer messages too.
     """
 
     engine: str = "embedded"
@@ -47,7 +49,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Load:
-    """How much is written, and how often processes are killed meanwhile."""
+    """The number of messages written, and the number of kills in the meantime."""
 
     messages: int
     conversations: int
@@ -61,10 +63,10 @@ WHOLE = Load(messages=2000, conversations=200, repeated=200, kills=20)
 
 @dataclass
 class Deployment:
-    """Everything that a scenario acts on: servers, workers, the Slack before them and what it records.
+    """The servers and workers of a scenario, the Slack that posts to them, and the records of what happens.
 
     Attributes:
-        record: What the badge toolkit noted.
+        record: The runs that the badge toolkit recorded.
     """
 
     seed: int
@@ -80,16 +82,16 @@ class Deployment:
 
     @property
     def deputies(self) -> list[Deputy]:
-        """Every process."""
+        """Return every process."""
         return [*self.servers, *self.workers]
 
     def allow(self, messages: int) -> None:
-        """Let people write so many messages more."""
+        """Let people write this many more messages."""
         for _ in range(messages):
             self.allowed.release()
 
     async def settled(self, patience_seconds: float = SETTLE_SECONDS) -> bool:
-        """Return once every message has its end and was told; False if nothing has gone on for this long."""
+        """Return True once every message is finished and answered, or False after this long without any progress."""
         before, end = None, time.monotonic()
         while (now := (len(self.posting.acknowledged), await self.ledger.undone())) != (len(self.script.lines), 0):
             if now != before:
@@ -100,11 +102,11 @@ class Deployment:
         return True
 
     async def until_begun(self, runs: int) -> None:
-        """Return once so many runs have begun."""
+        """Return once this many runs have begun."""
         await self.until(lambda: len(self.record.runs()) >= runs)
 
     async def begun(self, name: str) -> Run:
-        """The first run of a message, once there is one."""
+        """Return the first run of a message, once there is one."""
         await self.until(lambda: any(run.name == name for run in self.record.runs()))
         return next(run for run in self.record.runs() if run.name == name)
 
@@ -113,33 +115,33 @@ class Deployment:
         await self.until(lambda: self.answers(name) > 0)
 
     def answers(self, name: str) -> int:
-        """How many answers to a message Slack has."""
+        """Return the number of answers to a message that Slack has."""
         return sum(f"answer to {name} " in post.text for post in self.slack.posts)
 
     async def until_refused(self) -> None:
-        """Return once the webhook has said 503."""
+        """Return once the webhook has answered 503."""
         await self.until(lambda: self.posting.outcomes["503"] > 0)
 
     async def until(self, look: Callable[[], bool]) -> None:
-        """Return once this holds."""
+        """Return once `look` returns True."""
         end = time.monotonic() + SETTLE_SECONDS
         while not look():
             assert time.monotonic() < end, f"nothing goes on: {self.describe()}"
             await asyncio.sleep(0.002)
 
     async def stop(self) -> None:
-        """Stop every process as an operator would, so that nothing is under way any more."""
+        """Stop every process as an operator would, so that nothing is in progress any more."""
         await asyncio.gather(*(deputy.stop() for deputy in self.deputies))
 
     async def judge(self) -> Verdict:
-        """The verdict on all that has happened."""
+        """Return the verdict on everything that has happened."""
         absences = {pid: at for deputy in self.deputies for pid, at in deputy.absences.items()}
         wakes = {pid: at for deputy in self.deputies for pid, at in deputy.wakes.items()}
         rows, changes = await self.ledger.rows(), await self.ledger.changes()
         return judge(self.script, Evidence(self.record.runs(), absences, self.slack.posts, rows, changes, wakes))
 
     def describe(self) -> str:
-        """What happened, in figures."""
+        """Return a one-line summary of what happened, in figures."""
         kills = sum(deputy.kills for deputy in self.deputies)
         return (
             f"seed {self.seed}: {len(self.script.lines)} messages, {kills} killed, {len(self.record.runs())} runs, "
@@ -160,18 +162,18 @@ async def open_deployment(
     posts: list[Post] | None = None,
     **delivery: Any,
 ) -> AsyncIterator[Deployment]:
-    """Everything is up and ready, and nobody has written yet.
+    """Start every process, and yield the deployment once all are ready, before anything is written.
 
     Args:
-        preloaded: What processes are forked off.
+        preloaded: The process that others are forked from.
         folder: For keys, configurations and logs.
         database_url: An empty database.
-        layout: Which processes there are.
-        load: What is written.
-        seed: Everything random follows from it, but for the machine's own timing.
-        fault: A planted fault for every process.
-        posts: What the bot posts is added to it.
-        delivery: Keys of the section `delivery` that are other than the suite's.
+        layout: The processes to start.
+        load: The messages to write.
+        seed: Determines everything random, apart from the machine's own timing.
+        fault: A fault to plant in every process.
+        posts: A list to which the bot's posts are added.
+        delivery: Keys of the section `delivery` that differ from the suite's defaults.
     """
     random_ = random.Random(seed)
     script = write_script(random_, messages=load.messages, conversations=load.conversations, repeated=load.repeated)
@@ -210,7 +212,7 @@ async def open_deployment(
 def _config(
     folder: Path, port: int, database_url: str, slack: Mapping[str, str], delivery: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The settings of one process, which has a port of its own."""
+    """Return the settings of one process, which has a port of its own."""
     return {
         "server": {"port": port, "public_url": f"http://127.0.0.1:{port}"},
         "database": {"url": database_url},
@@ -234,13 +236,13 @@ def _delivery(layout: Layout) -> dict[str, Any]:
         "server_answers": layout.server_answers,
         "concurrency": 8,
         "scan_seconds": 0.5,
-        "lease_seconds": 5,  # so long what a killed process held is in nobody's hands
+        "lease_seconds": 5,  # how long nobody can claim what a killed process held
     }
 
 
 @asynccontextmanager
 async def writing(deployment: Deployment) -> AsyncIterator[None]:
-    """People write meanwhile, as much as they are allowed to; at the end everything was written and acknowledged."""
+    """Let people write as much as they are allowed to; on leaving, write the rest and wait until it is acknowledged."""
     posting = asyncio.create_task(deployment.posting.post(deployment.script, deployment.allowed))
     try:
         yield
@@ -255,7 +257,7 @@ async def writing(deployment: Deployment) -> AsyncIterator[None]:
 async def run_with_kills(deployment: Deployment, load: Load) -> None:
     """Let everything be written and answered, while processes are killed and started again.
 
-    The messages come in as many parts as there are kills, and one more; each kill falls into the work on its part.
+    The messages are written in one part more than there are kills; each kill happens while its part is being processed.
     """
     random_ = random.Random(f"kills of {deployment.seed}")
     part = load.messages // (load.kills + 1)
@@ -271,7 +273,7 @@ async def run_with_kills(deployment: Deployment, load: Load) -> None:
 
 
 async def run_with_outage(deployment: Deployment, load: Load, outage: Callable[[], Awaitable[None]]) -> None:
-    """Let everything be written and answered, with an outage once the work has begun."""
+    """Let everything be written and answered, with an outage once some messages are being processed."""
     async with writing(deployment):
         deployment.allow(load.messages)
         await deployment.until_begun(load.messages // 10)
@@ -279,7 +281,7 @@ async def run_with_outage(deployment: Deployment, load: Load, outage: Callable[[
 
 
 def _choose(deployment: Deployment, random_: random.Random) -> list[Deputy]:
-    """A server, a worker, or one of either."""
+    """Return a server, a worker, or one of each."""
     server = random_.choice(deployment.servers)
     if not deployment.workers:
         return [server]

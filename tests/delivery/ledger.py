@@ -1,4 +1,4 @@
-"""What the database itself says: the rows at the end, and every change of a message's state, written by a trigger."""
+"""Evidence from the database: the rows at the end, and every change of a message's state, recorded by a trigger."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CHANGES = sa.Table(
     sa.Column("attempt", sa.Integer, nullable=False),
 )
 _INSERT = "INSERT INTO chaos_changes (message_id, state, attempt) VALUES (NEW.id, NEW.state, NEW.attempt);"
-_WHENEVER = "AFTER UPDATE OF state, attempt ON messages"  # also where the value stays the same: done twice
+_WHENEVER = "AFTER UPDATE OF state, attempt ON messages"  # also where the value stays the same, to notice repetitions
 _TRIGGERS = {
     "sqlite": (f"CREATE TRIGGER chaos {_WHENEVER} BEGIN {_INSERT} END",),
     "postgresql": (
@@ -31,7 +31,7 @@ _TRIGGERS = {
 
 @dataclass(frozen=True)
 class Row:
-    """What is left of one message."""
+    """The final row of one message."""
 
     event_id: str
     principal: Principal
@@ -52,13 +52,13 @@ class Change:
 
 
 class Ledger:
-    """Reads a database that Deputy processes write, with connections of its own."""
+    """Reads, with connections of its own, a database that Deputy processes write to."""
 
     def __init__(self, url: str) -> None:
         self._database = Database(url)
 
     async def open(self) -> None:
-        """Bring the schema up to date and begin to note every change."""
+        """Bring the schema up to date and begin to record every change."""
         await self._database.open()
         async with self._database.writing() as connection:
             await connection.run_sync(_CHANGES.metadata.create_all)
@@ -70,7 +70,7 @@ class Ledger:
         await self._database.close()
 
     async def undone(self) -> int | None:
-        """How many rows are not at their end, or have not told their sender yet; None while the database is away."""
+        """Return the number of messages not finished or not answered yet; None while the database is unavailable."""
         told = messages.c.replied_at.is_not(None)
         over = sa.and_(messages.c.state.in_(("done", "failed")), told)
         try:
@@ -80,12 +80,12 @@ class Ledger:
             return None
 
     async def stored(self) -> int:
-        """How many messages there are."""
+        """Return the number of messages."""
         async with self._database.reading() as connection:
             return (await connection.execute(sa.select(sa.func.count()).select_from(messages))).scalar_one()
 
     async def rows(self) -> list[Row]:
-        """Every message."""
+        """Return every message."""
         async with self._database.reading() as connection:
             rows = (await connection.execute(sa.select(messages))).all()
         return [
@@ -101,7 +101,7 @@ class Ledger:
         ]
 
     async def changes(self) -> list[Change]:
-        """Every change, the first one first."""
+        """Return every change, the first one first."""
         query = (
             sa.select(messages.c.event_id, messages.c.tenant, messages.c.conversation, *_CHANGES.c)
             .join(messages, messages.c.id == _CHANGES.c.message_id)

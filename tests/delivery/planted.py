@@ -1,4 +1,4 @@
-"""Faults to plant in a Deputy process, so that the verdict can be seen to fail."""
+"""Faults to plant in a Deputy process, to show that the verdict notices them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def plant(fault: str | None) -> None:
 
 
 def double_reply() -> None:
-    """Every answer is posted twice."""
+    """Post every answer twice."""
     from interfaces.slack.client import SlackChannel
 
     send = SlackChannel.send
@@ -28,7 +28,7 @@ def double_reply() -> None:
 
 
 def lose_rows() -> None:
-    """Some messages are acknowledged and not stored."""
+    """Acknowledge some messages without storing them."""
     from app.delivery.store.inbox import Inbox
 
     insert = Inbox._insert
@@ -46,7 +46,7 @@ def lose_rows() -> None:
 
 
 def newest_first() -> None:
-    """The newest message of a conversation is begun first."""
+    """Begin the newest message of a conversation first."""
     order_by = sa.Select.order_by
 
     def reversed_(self: Any, *columns: Any) -> Any:
@@ -58,7 +58,7 @@ def newest_first() -> None:
 
 
 def no_fence() -> None:
-    """A message is finished by whoever began it, whoever has it in work by now."""
+    """Let an attempt that was superseded finish its message."""
     from app.delivery.work.worker import Worker
 
     async def never_look(self: Worker) -> None:
@@ -77,7 +77,7 @@ def no_fence() -> None:
 
 
 def stand_still() -> None:
-    """The first process that answers m0000 stops itself where the answer's bytes are about to go out to Slack."""
+    """Stop the first process that answers m0000 just before it writes the answer's bytes to Slack."""
     import os
     import signal
     from pathlib import Path
@@ -87,7 +87,7 @@ def stand_still() -> None:
     from interfaces.slack.http import SlackHttp
     from tests.delivery.badge import RECORD
 
-    # Each post has a connection of its own: one that was used before would be closed while the process stands still.
+    # Use a new connection for each post, because a kept one would be closed while the process is stopped.
     SlackHttp.session = None  # type: ignore[method-assign, assignment]
 
     def stopping(write: Callable[[StreamWriter, Any], None], bytes_of: Callable[[Any], bytes]) -> Any:
@@ -109,7 +109,7 @@ def stand_still() -> None:
 
 
 def stand_still_and_keep_both() -> None:
-    """The same, and who was overtaken looks for no copy."""
+    """Do the same as `stand_still`, and never look for a second copy of an answer."""
     from interfaces.slack.client import SlackChannel
 
     async def look_away(self: SlackChannel, *args: Any) -> None:

@@ -13,14 +13,14 @@ import httpx2
 from app.sandbox.slack.sandbox import SlackSandbox
 from tests.delivery.script import Line, Script
 
-_AT_ONCE = 12  # posts under way
-_ACKNOWLEDGE_SECONDS = 10.0  # Slack gives three; a machine that is busy with other things must not drown in retries
+_AT_ONCE = 12  # posts in progress
+_ACKNOWLEDGE_SECONDS = 10.0  # Slack gives three; a busy machine must not be flooded with retries
 _TRIES = 400
-_AGAIN_SECONDS = (0.1, 0.5)  # Slack waits a minute and more
+_AGAIN_SECONDS = (0.1, 0.5)  # Slack waits a minute or more
 
 
 class NeverAcknowledgedError(AssertionError):
-    """An event was refused as often as it was posted, or with an answer after which Slack would not post it again."""
+    """An event was refused each time it was posted, or with a status after which Slack would not post it again."""
 
 
 @dataclass
@@ -28,8 +28,8 @@ class Posting:
     """Posts a script's events to the servers in turn.
 
     Attributes:
-        acknowledged: The names of the messages whose webhook said 200, in that order.
-        outcomes: How often a post met which status, or which kind of error.
+        acknowledged: The names of the messages that the webhook answered with 200, in that order.
+        outcomes: The number of posts by status or by kind of error.
     """
 
     slack: SlackSandbox
@@ -40,10 +40,10 @@ class Posting:
     outcomes: Counter[str] = field(default_factory=Counter)
 
     async def post(self, script: Script, allowed: asyncio.Semaphore) -> None:
-        """Post everything: each conversation in its order, all of them at once, each message once it is allowed.
+        """Post everything: each conversation in order, all of them concurrently, each message once it is allowed.
 
-        Those that are repeated are posted a second time at once, so that the two race; and the second one may come
-        after what was written next.
+        Repeated messages are posted twice concurrently, so that the two race; the second one may arrive after the
+        message that was written next.
         """
         slots = asyncio.Semaphore(_AT_ONCE)
 

@@ -1,7 +1,8 @@
 """A process that has imported all of Deputy, and forks one that runs `deputy …` for each line that it reads.
 
-A start takes two seconds of CPU for imports alone, and the suite makes dozens. Its own end is theirs too. Speaks JSON,
-a line each way: ``{"arguments", "folder", …}`` → ``{"pid"}``, and ``{"reap"}`` → ``{"status"}``.
+The imports alone take two seconds of CPU, and the suite starts dozens of processes. When this process ends, so do the
+forked ones. It speaks JSON, one line each way: ``{"arguments", "folder", …}`` → ``{"pid"}``, and ``{"reap"}`` →
+``{"status"}``.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _PR_SET_PDEATHSIG = 1  # https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.
 
 
 class Preloaded:
-    """The test's end of such a process."""
+    """The test's handle on a preloaded process."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -31,12 +32,12 @@ class Preloaded:
     def fork(
         self, arguments: Sequence[str], folder: Path, log: Path, *, environ: Mapping[str, str], fault: str | None
     ) -> int:
-        """Run ``deputy`` with these arguments in a folder; returns its pid."""
+        """Run ``deputy`` with these arguments in a folder, and return its pid."""
         order = {"arguments": list(arguments), "folder": str(folder), "log": str(log), "fault": fault}
         return int(self._ask({**order, "environ": dict(environ)})["pid"])
 
     def reap(self, pid: int) -> int:
-        """The exit status of a process that has ended; below zero the signal that ended it."""
+        """Return the exit status of a process that has ended, or minus the number of the signal that killed it."""
         return int(self._ask({"reap": pid})["status"])
 
     def _ask(self, order: Mapping[str, Any]) -> dict[str, Any]:
@@ -50,14 +51,14 @@ class Preloaded:
 
 @contextmanager
 def preloaded() -> Iterator[Preloaded]:
-    """One that is ready; it ends with the context, and so does what it has forked."""
+    """Yield a preloaded process that is ready; it ends with the context, and so do the processes that it forked."""
     with subprocess.Popen(
         [sys.executable, "-m", __name__],
         env={**os.environ, "PYTHONPATH": str(_ROOT)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        start_new_session=True,  # a Ctrl-C is the test's to handle, and it ends this one
+        start_new_session=True,  # a Ctrl-C reaches only the test, which ends this process
     ) as process:
         try:
             yield Preloaded(process)
@@ -66,7 +67,7 @@ def preloaded() -> Iterator[Preloaded]:
 
 
 def _serve() -> None:
-    """Fork and reap as told, until standard input ends."""
+    """Fork and reap processes as requested, until standard input ends."""
     for line in sys.stdin:
         order = json.loads(line)
         if "reap" in order:
@@ -103,11 +104,11 @@ def _become(order: Mapping[str, Any]) -> NoReturn:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
     finally:
         sys.stdout.flush()
-        os._exit(status)  # and not back into the loop of the process that it was forked from
+        os._exit(status)  # do not return into the loop of the parent process
 
 
 def _import_all() -> None:
-    """Import what a server imports only as it starts, too."""
+    """Import everything, including what a server imports only when it starts."""
     for module in (
         "aiosqlite",
         "alembic.command",

@@ -1,4 +1,4 @@
-"""Real Deputy processes: started, killed, frozen and stopped by their own pid, and never any other."""
+"""Real Deputy processes that are started, killed, frozen and stopped, always by their own pid."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ import yaml
 
 from tests.delivery.preloaded import Preloaded
 
-_START_SECONDS = 60.0  # a start takes two seconds of CPU, of which other processes may want their share
+_START_SECONDS = 60.0  # a start takes two seconds of CPU, and other processes compete for it
 _STOP_SECONDS = 30.0
-_READY = ("Deputy listens on", "Deputy's worker is at work")  # what the two commands print
+_READY = ("Deputy listens on", "Deputy's worker is at work")  # printed by the two commands
 
 
 class Child:
-    """A process that was forked off a preloaded one. Ask it nothing after `wait` has returned.
+    """A process that was forked from a preloaded one. Do not use it after `wait` has returned.
 
     Attributes:
-        pid: Nobody else's until it was waited for.
+        pid: Not reused by the system before `wait` has returned.
     """
 
     def __init__(self, preloaded: Preloaded, pid: int) -> None:
@@ -36,11 +36,11 @@ class Child:
 
     @property
     def has_ended(self) -> bool:
-        """It is over, whether waited for or not."""
+        """Return whether the process has ended, even if nobody has waited for it."""
         return bool(select.select([self._end], [], [], 0)[0])
 
     async def wait(self) -> int:
-        """The exit status, once there is one."""
+        """Return the exit status, once there is one."""
         ended = asyncio.Event()
         loop = asyncio.get_running_loop()
         loop.add_reader(self._end, ended.set)
@@ -54,18 +54,18 @@ class Child:
 
 @dataclass
 class Deputy:
-    """One place in which a process runs, again after it was killed; each time it is another incarnation.
+    """One server or worker, which may be killed and started again; each start is another incarnation.
 
     Attributes:
         name: Such as "serve-1" or "worker-2".
         command: `serve` or `worker`.
         config: The configuration.
-        url: Where the process listens, if it does.
+        url: The address that the process listens on, if it does.
         fault: A planted fault of tests/delivery/planted.py, or None.
-        environ: What is added to the environment.
-        absences: By pid, when each incarnation was dead or frozen; the monotonic clock, seconds.
-        wakes: By pid, when each incarnation that was frozen was woken.
-        kills: How often it was killed.
+        environ: Variables added to the environment.
+        absences: By pid, the times at which each incarnation was killed or frozen; monotonic clock, seconds.
+        wakes: By pid, the times at which each frozen incarnation was woken.
+        kills: The number of times it was killed.
     """
 
     name: str
@@ -83,12 +83,12 @@ class Deputy:
 
     @property
     def pid(self) -> int:
-        """Of the incarnation that runs."""
+        """Return the pid of the running incarnation."""
         return self._running.pid
 
     @property
     def log(self) -> str:
-        """What every incarnation has written, for a test that failed."""
+        """Return the output of every incarnation, for the message of a failed test."""
         return self._log_file.read_text() if self._log_file.exists() else ""
 
     async def start(self) -> None:
@@ -105,7 +105,7 @@ class Deputy:
         await self._until_ready(written)
 
     async def kill(self) -> None:
-        """End the process at whatever it does (SIGKILL)."""
+        """End the process immediately, at any point of its work (SIGKILL)."""
         self._signal(signal.SIGKILL)
         await self._running.wait()
         self.absences[self._running.pid].append(time.monotonic())
@@ -113,7 +113,7 @@ class Deputy:
         self._child = None
 
     async def stop(self) -> None:
-        """Let the process finish or hand over what it has in work (SIGTERM).
+        """Let the process finish or hand over its work in progress (SIGTERM).
 
         Raises:
             AssertionError: It failed, or had to be killed.
@@ -129,17 +129,17 @@ class Deputy:
         assert status == 0, f"{self.name} ended with {status}\n{self.log}"
 
     def freeze(self) -> None:
-        """Let the process stand still (SIGSTOP); its connections stay open."""
+        """Suspend the process (SIGSTOP); its connections stay open."""
         self._signal(signal.SIGSTOP)
         self.absences[self._running.pid].append(time.monotonic())
 
     def wake(self) -> None:
-        """Let a frozen process go on (SIGCONT)."""
+        """Resume a frozen process (SIGCONT)."""
         self.wakes[self._running.pid].append(time.monotonic())
         self._signal(signal.SIGCONT)
 
     async def end(self) -> None:
-        """End the process if it runs, however it is."""
+        """End the process if it runs, even if it is frozen."""
         if self._child is not None:
             self._signal(signal.SIGKILL)
             await self._child.wait()
@@ -166,6 +166,6 @@ class Deputy:
 
 
 async def end_all(deputies: Sequence[Deputy]) -> None:
-    """End whichever of these still runs."""
+    """End all of these processes that still run."""
     for deputy in deputies:
         await deputy.end()

@@ -15,10 +15,10 @@ class Run:
     """One run of one message; times are those of the machine's monotonic clock, in seconds.
 
     Attributes:
-        name: Of the message.
-        pid: Of the process.
-        earlier: The names of the messages that the run's history held.
-        ended: None when it never came to its end.
+        name: The name of the message.
+        pid: The pid of the process.
+        earlier: The names of the messages in the run's history.
+        ended: None if the run never ended.
     """
 
     run: str
@@ -30,7 +30,7 @@ class Run:
 
 
 class Record:
-    """Reads the file, as far as it goes, again and again."""
+    """Reads a file that grows, from where the previous read ended."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -39,12 +39,12 @@ class Record:
         self._read = 0  # bytes
 
     def runs(self) -> list[Run]:
-        """Every run so far, in the order in which they began."""
+        """Return every run so far, in the order in which they began."""
         with self.path.open("rb") as file:
             file.seek(self._read)
             for line in file:
                 if not line.endswith(b"\n"):
-                    break  # being written just now
+                    break  # still being written
                 self._read += len(line)
                 self._take(json.loads(line))
         return [*self._runs.values()]

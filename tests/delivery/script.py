@@ -1,4 +1,4 @@
-"""What people write: a script of messages in conversations, made from a seed alone."""
+"""A script of messages that people write in conversations, determined by a seed alone."""
 
 from __future__ import annotations
 
@@ -18,36 +18,37 @@ class Line:
     """One message that somebody writes.
 
     Attributes:
-        name: Unique, such as "m0017"; the message's text names it, and so does its answer.
+        name: Unique, such as "m0017"; it appears in the message's text and in its answer.
         place: The chat or thread, as Slack's channel and the thread in it.
+        conversation: The tenant and the place, as Deputy names them.
         position: 0, 1, … within its conversation.
-        earlier: The names of what the same person wrote before in the same conversation.
+        earlier: The names of the messages that the same person wrote before in the same conversation.
     """
 
     name: str
     principal: Principal
     place: tuple[str, str | None]
-    conversation: tuple[str, str]  # tenant and place, in our words
+    conversation: tuple[str, str]  # tenant and place, as Deputy names them
     position: int
     earlier: tuple[str, ...]
 
     @property
     def ts(self) -> str:
-        """Slack's id of the message in its channel."""
+        """Return Slack's id of the message in its channel."""
         return f"1700000001.{int(self.name[1:]):06}"
 
     @property
     def event_id(self) -> str:
-        """The id by which the message is stored once."""
+        """Return the id by which the message is stored once."""
         return f"{self.place[0]}:{self.ts}"
 
     @property
     def text(self) -> str:
-        """What the model is asked."""
+        """Return the text that the model is asked to answer."""
         return f"say {self.name}"
 
     def event(self, slack: SlackSandbox) -> dict[str, Any]:
-        """The event that Slack sends for it; a retry repeats it."""
+        """Return the event that Slack sends for the message; a retry repeats it."""
         channel, thread = self.place
         event = slack.event(
             user=self.principal.user,
@@ -58,17 +59,17 @@ class Line:
             kind="message.im" if thread is None else "app_mention",
         )
         if self.principal.tenant != event["team_id"]:
-            event["event"]["user_team"] = self.principal.tenant  # Slack Connect's way of naming the sender's company
+            event["event"]["user_team"] = self.principal.tenant  # how Slack Connect names the sender's company
         return event
 
 
 @dataclass(frozen=True)
 class Script:
-    """All that is written.
+    """Everything that people write.
 
     Attributes:
         conversations: The lines of each conversation, in the order in which they are written.
-        repeated: The names of those that Slack sends twice although they were acknowledged.
+        repeated: The names of the messages that Slack sends twice although they were acknowledged.
     """
 
     conversations: Sequence[Sequence[Line]]
@@ -76,12 +77,12 @@ class Script:
 
     @property
     def lines(self) -> dict[str, Line]:
-        """Every line by its name."""
+        """Return every line by its name."""
         return {line.name: line for conversation in self.conversations for line in conversation}
 
 
 def write_script(random_: random.Random, *, messages: int, conversations: int, repeated: int) -> Script:
-    """Spread so many messages over conversations: half direct chats, half threads in which two people take turns.
+    """Spread messages over conversations: half are direct chats, half are threads in which two people take turns.
 
     The two companies' people have the same user ids, and write in the same threads. The first conversations of either
     kind exist in both tenants.
@@ -89,14 +90,14 @@ def write_script(random_: random.Random, *, messages: int, conversations: int, r
     lines: list[list[Line]] = [[] for _ in range(conversations)]
     places = [_place(number) for number in range(conversations)]
     for number in range(messages):
-        chosen = number if number < conversations else random_.randrange(conversations)  # none stays empty
+        chosen = number if number < conversations else random_.randrange(conversations)  # no conversation is empty
         lines[chosen].append(_line(f"m{number:04}", places[chosen], lines[chosen]))
     names = [line.name for conversation in lines for line in conversation]
     return Script(lines, frozenset(random_.sample(names, repeated)))
 
 
 def _place(number: int) -> tuple[str, str, str | None]:
-    """The tenant, the channel and the thread of a conversation."""
+    """Return the tenant, the channel and the thread of a conversation."""
     kind, pair = number % 4, number // 4
     if kind < 2:
         return TEAMS[0], f"D0{number:04}", None

@@ -1,7 +1,7 @@
 """Processes are killed at random moments; every message is answered once, in order, and nobody sees another's.
 
-The witnesses are apart from Deputy: a toolkit keeps its own record of every run, Slack of every post, and a trigger in
-the database of every change of a row.
+The evidence is independent of Deputy: a toolkit records every run, Slack every post, and a trigger in the database
+every change of a row.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LAYOUTS = {
 async def assert_survives(
     preloaded: Preloaded, folder: Path, database_url: str, layout: Layout, load: Load, seed: int
 ) -> None:
-    """Run a load with its kills and hold the outcome to what this module promises."""
+    """Run a load with its kills and assert that the verdict is empty."""
     async with open_deployment(preloaded, folder, database_url, layout, load, seed=seed) as deployment:
         await run_with_kills(deployment, load)
         settled = await deployment.settled()
@@ -37,29 +37,29 @@ async def assert_survives(
 
 
 async def test_sqlite(preloaded: Preloaded, tmp_path: Path) -> None:
-    """One process on a file."""
+    """One process on a SQLite file survives its kills."""
     await assert_survives(preloaded, tmp_path, sqlite_in(tmp_path), Layout(), SHORT, seed=1)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 async def test_postgresql(preloaded: Preloaded, tmp_path: Path, postgres_url: str, layout: str) -> None:
-    """One process, or so many workers beside one server or two."""
+    """On PostgreSQL, one process and each combination of servers and workers survive their kills."""
     await assert_survives(preloaded, tmp_path, postgres_url, LAYOUTS[layout], SHORT, seed=2)
 
 
 @pytest.mark.soak
 async def test_sqlite_for_long(preloaded: Preloaded, tmp_path: Path) -> None:
-    """The same, ten times as long."""
+    """One process on a SQLite file survives ten times as many messages, with five times as many kills."""
     await assert_survives(preloaded, tmp_path, sqlite_in(tmp_path), Layout(), WHOLE, seed=3)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("layout", LAYOUTS)
 async def test_postgresql_for_long(preloaded: Preloaded, tmp_path: Path, postgres_url: str, layout: str) -> None:
-    """The same, ten times as long."""
+    """On PostgreSQL, each layout survives ten times as many messages, with five times as many kills."""
     await assert_survives(preloaded, tmp_path, postgres_url, LAYOUTS[layout], WHOLE, seed=4)
 
 
 def sqlite_in(folder: Path) -> str:
-    """The address of a database file."""
+    """Return the address of a database file."""
     return f"sqlite+aiosqlite:///{folder / 'deputy.db'}"

@@ -1,4 +1,4 @@
-"""The database goes away for a while; what was acknowledged is there afterwards, and the rest is posted again."""
+"""The database goes away for a while; acknowledged messages are there afterwards, and the others are posted again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LAYOUTS = {"one process": Layout(), "2 workers": Layout("procrastinate", workers
 
 
 async def assert_came_through(deployment: Deployment) -> None:
-    """Every message is answered once, in order, in its own place."""
+    """Assert that every message is answered once, in order, in its own place."""
     settled = await deployment.settled()
     await deployment.stop()
     verdict = await deployment.judge()
@@ -33,7 +33,7 @@ async def assert_came_through(deployment: Deployment) -> None:
 async def test_postgresql_restarts(
     preloaded: Preloaded, tmp_path: Path, cluster: Cluster, postgres_url: str, layout: str
 ) -> None:
-    """It restarts in the middle, and crashes a little later."""
+    """Every message is answered once although PostgreSQL restarts during the run and crashes a little later."""
     async with open_deployment(preloaded, tmp_path, postgres_url, LAYOUTS[layout], LOAD, seed=5) as deployment:
 
         async def outage() -> None:
@@ -47,7 +47,7 @@ async def test_postgresql_restarts(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of sixteen megabytes; SQLite's log alone grows to four."""
+    """Yield a file system of sixteen megabytes; SQLite's log alone grows to four."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
@@ -62,7 +62,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(disk: Path) -> Path:
-    """Take all the space that is left; returns the file that has it."""
+    """Fill all the remaining space, and return the file that takes it."""
     ballast = disk / "ballast"
     with ballast.open("wb", buffering=0) as file:
         for size in (65536, 1):
@@ -75,7 +75,7 @@ def fill(disk: Path) -> Path:
 
 
 async def assert_full_disk_is_survived(preloaded: Preloaded, disk: Path, load: Load, seconds: float) -> None:
-    """Fill the disk for so long, early, while SQLite's log still grows; the webhook says 503 meanwhile."""
+    """Fill the disk for a while, early, while SQLite's log still grows, and expect 503 from the webhook meanwhile."""
     url = f"sqlite+aiosqlite:///{disk / 'deputy.db'}"
     async with open_deployment(preloaded, disk.parent, url, Layout(), load, seed=6) as deployment:
 
@@ -94,11 +94,11 @@ async def assert_full_disk_is_survived(preloaded: Preloaded, disk: Path, load: L
 
 
 async def test_the_disk_is_full(preloaded: Preloaded, small_disk: Path) -> None:
-    """Nothing that was acknowledged is lost, and all goes on once there is space."""
+    """A full disk loses no acknowledged message, and work continues once there is space again."""
     await assert_full_disk_is_survived(preloaded, small_disk, LOAD, seconds=3)
 
 
 @pytest.mark.soak
 async def test_the_disk_is_full_for_long(preloaded: Preloaded, small_disk: Path) -> None:
-    """The same for ten seconds."""
+    """A full disk loses no acknowledged message even after ten seconds."""
     await assert_full_disk_is_survived(preloaded, small_disk, Load(1000, 100, 100, kills=0), seconds=10)

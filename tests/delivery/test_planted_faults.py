@@ -1,4 +1,4 @@
-"""The suite fails where it should: mistakes that are planted in real processes are noticed."""
+"""The suite notices mistakes that are planted in real processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOAD = Load(messages=40, conversations=4, repeated=4, kills=0)
     [("double_reply", "copies"), ("lose_rows", "lost"), ("newest_first", "disordered")],
 )
 async def test_a_planted_fault_is_noticed(preloaded: Preloaded, tmp_path: Path, fault: str, noticed: str) -> None:
-    """What it leads to is in the verdict."""
+    """A planted fault appears in the verdict."""
     url = f"sqlite+aiosqlite:///{tmp_path / 'deputy.db'}"
     async with open_deployment(preloaded, tmp_path, url, Layout(), LOAD, seed=8, fault=fault) as deployment:
         await run_with_kills(deployment, LOAD)

@@ -1,4 +1,4 @@
-"""Socket Mode: a server that is killed between an envelope and its acknowledgement loses and doubles nothing."""
+"""In Socket Mode, a server that is killed between an envelope and its acknowledgement loses and doubles nothing."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tests.fakes.processes import write_config
 from tests.fakes.server import NOTICE, direct, eventually, user
 
 ACCEPT = "app.delivery.work.intake:Intake.accept"
-LEASE_SECONDS = 5.0  # of a message that a killed server had begun to answer; the next one waits until it has expired
+LEASE_SECONDS = 5.0  # of a message that a killed server had begun to answer; until it expires, the next message waits
 KILLS = (f"{ACCEPT}=before", f"{ACCEPT}=after", f"{ACCEPT}=after")
 NAMES = ("ada", "grace")
 
 
 def socket_config(folder: Path, environment: Environment) -> Path:
-    """A configuration of a process that connects to this Slack, and whose model is the offline one."""
+    """Write a configuration for a process that connects to this Slack and uses the offline model; return its path."""
     url = f"sqlite+aiosqlite:///{folder / 'killed.db'}"
     model = ModelSettings(base_url="http://127.0.0.1:9", model="none")
     config = write_config(folder / "config.yaml", environment, model, url, port=free_port())
@@ -37,7 +37,7 @@ def socket_config(folder: Path, environment: Environment) -> Path:
 
 
 async def test_envelopes_survive_a_kill_before_and_after_their_messages_are_stored(tmp_path: Path) -> None:
-    """Three servers die on them, one before the first row and two before an acknowledgement; the fourth answers."""
+    """Messages are answered once after three kills: one before the first row, two before an acknowledgement."""
     async with open_environment(tmp_path) as environment, environment.slack_sockets.serving():
         slack, sockets = environment.slack, environment.slack_sockets
         servers = await asyncio.create_subprocess_exec(
@@ -60,7 +60,7 @@ async def test_envelopes_survive_a_kill_before_and_after_their_messages_are_stor
             last = sockets.send(slack.event(user=user("ada"), text="help", channel=direct("ada")))
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await last.acknowledged
-            # Ada's second answer follows her first, so a doubled first one would be seen.
+            # Ada's second answer follows her first one, so a doubled first answer would be noticed.
             patience = PATIENCE_SECONDS + 2 * LEASE_SECONDS * len(KILLS)
             await eventually(lambda: [post.channel for post in slack.posts].count(direct("ada")) >= 2, patience)
             await eventually(lambda: [post for post in slack.posts if post.channel == direct("grace")], patience)

@@ -1,4 +1,4 @@
-"""The verdict notices each kind of fault by itself, in evidence that is otherwise without one."""
+"""The verdict notices each kind of fault in evidence that has no other fault."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ SCRIPT = write_script(random.Random(7), messages=60, conversations=8, repeated=5
 
 
 def text(line: Line, run: str | None = None) -> str:
-    """The answer to a line by its one run."""
+    """Return the answer to a line from its one run."""
     return f"answer to {line.name} by {run or run_of(line)} with badge {badge_of(line.principal)}"
 
 
 def run_of(line: Line) -> str:
-    """The name of a line's one run."""
+    """Return the name of a line's one run."""
     return f"{int(line.name[1:]):08x}"
 
 
 def flawless(script: Script) -> Evidence:
-    """What the witnesses say of a script that was worked off as it should be, one message after the other."""
+    """Return the evidence of a script that was processed correctly, one message after the other."""
     runs, posts, rows, changes = [], [], [], []
     for conversation in script.conversations:
         for line in conversation:
@@ -61,35 +61,35 @@ OTHER = next(line for line in SCRIPT.lines.values() if line.principal.tenant != 
 
 
 def index(items: Sequence[T], line: Line) -> int:
-    """Where the first one of a line is among rows, changes, runs or posts."""
+    """Return the position of a line's first item among rows, changes, runs or posts."""
     marks = (line.name, line.event_id)
     return next(number for number, item in enumerate(items) if any(mark in repr(item) for mark in marks))
 
 
 def changed(items: Sequence[T], line: Line, change: Callable[[T], T]) -> list[T]:
-    """The items with a line's first one changed."""
+    """Return the items with a line's first item changed."""
     at = index(items, line)
     return [*items[:at], change(items[at]), *items[at + 1 :]]
 
 
 def run_twice() -> Evidence:
-    """A row that was finished a second time."""
+    """Return evidence of a row that was finished twice."""
     again = Change(FIRST.event_id, FIRST.conversation, "done", 1)
     return replace(EVIDENCE, changes=[*EVIDENCE.changes, again])
 
 
 def told_by_another_run() -> Evidence:
-    """A row that holds the answer of a run that Slack never saw."""
+    """Return evidence of a row that holds the answer of a run that Slack never saw."""
     return replace(EVIDENCE, rows=changed(EVIDENCE.rows, FIRST, lambda row: replace(row, answer=text(FIRST, "f" * 8))))
 
 
 def long_run() -> Evidence:
-    """A run that goes on while the next one of its conversation has begun."""
+    """Return evidence of a run that continues while the next one of its conversation has begun."""
     return replace(EVIDENCE, runs=changed(EVIDENCE.runs, FIRST, lambda run: replace(run, ended=1e9)))
 
 
 def two_rows_running() -> Evidence:
-    """A row that is begun before the one before it has ended."""
+    """Return evidence of a row that is begun before the previous one has ended."""
     changes = list(EVIDENCE.changes)
     at = index(changes, SECOND)
     changes[at], changes[at - 1] = changes[at - 1], changes[at]
@@ -97,12 +97,12 @@ def two_rows_running() -> Evidence:
 
 
 def foreign_post(change: Callable[[Post], Post]) -> Evidence:
-    """An answer with something of somebody else's."""
+    """Return the evidence with one answer changed."""
     return replace(EVIDENCE, posts=changed(EVIDENCE.posts, FIRST, change))
 
 
 def others_badge(post: Post) -> Post:
-    """The same with another person's badge."""
+    """Return the answer with another person's badge."""
     return replace(post, text=post.text.replace(badge_of(FIRST.principal), badge_of(OTHER.principal)))
 
 
@@ -150,20 +150,20 @@ FAULTS: dict[str, tuple[Evidence, Verdict]] = {
 
 
 def test_flawless_evidence_has_an_empty_verdict() -> None:
-    """Nothing is found where nothing is."""
+    """The verdict on flawless evidence is empty."""
     assert judge(SCRIPT, EVIDENCE) == Verdict()
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_found(fault: str) -> None:
-    """Each fault is named where it belongs, and nowhere else."""
+    """Each fault appears in the expected categories of the verdict, and in no others."""
     evidence, expected = FAULTS[fault]
 
     assert judge(SCRIPT, evidence) == expected
 
 
 def test_a_run_ends_with_its_process() -> None:
-    """What a process that was killed had in work does not overlap with what another one does later."""
+    """A run whose process was killed ends at that moment, so that it does not overlap with a later run."""
     cut_off = replace(EVIDENCE, runs=changed(EVIDENCE.runs, FIRST, lambda run: replace(run, ended=None)))
     following = EVIDENCE.runs[index(EVIDENCE.runs, SECOND)].began
 
@@ -173,7 +173,7 @@ def test_a_run_ends_with_its_process() -> None:
 
 
 def test_a_process_that_was_woken_lets_go_of_what_it_was_about_to_begin() -> None:
-    """It may begin that beside what others do by now; to end it would be a fault."""
+    """A woken process may begin what it was about to begin beside what others do, but may not end it."""
     at = EVIDENCE.runs[index(EVIDENCE.runs, SECOND)].began + 0.1
     begun = Run("late", FIRST.name, 2, (), at)
     beside = replace(EVIDENCE, runs=sorted([*EVIDENCE.runs, begun], key=lambda run: run.began))
@@ -186,7 +186,7 @@ def test_a_process_that_was_woken_lets_go_of_what_it_was_about_to_begin() -> Non
 
 
 def begun_in(order: Sequence[Line], put_back: Line) -> Evidence:
-    """The evidence with one conversation begun in another order, after one of its messages was put back."""
+    """Return the evidence with one conversation begun in another order, after one of its messages was put back."""
     others = [change for change in EVIDENCE.changes if change.conversation != put_back.conversation]
     begun = [Change(put_back.event_id, put_back.conversation, state, 1) for state in ("running", "new")]
     for line in order:
@@ -195,7 +195,7 @@ def begun_in(order: Sequence[Line], put_back: Line) -> Evidence:
 
 
 def test_what_waits_for_another_try_holds_up_its_own_person_only() -> None:
-    """Others may overtake it and all that its person wrote after it; nothing else may change places."""
+    """A message that waits for a retry holds up only its own person's messages, which keep their order."""
     thread = SCRIPT.conversations[2]
     mine = [line for line in thread if line.principal == FIRST.principal]
     others = [line for line in thread if line.principal != FIRST.principal]

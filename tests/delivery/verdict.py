@@ -1,4 +1,4 @@
-"""The verdict on a run: what people wrote, held against what the record, Slack and the database say has happened."""
+"""The verdict on a run: the messages that were written, compared with the record, Slack and the database."""
 
 from __future__ import annotations
 
@@ -13,24 +13,23 @@ from tests.delivery.ledger import Change, Row
 from tests.delivery.record import ANSWER, Run
 from tests.delivery.script import Line, Script
 
-_STEP_SECONDS = 0.9  # what a process was about to do when it was frozen, it does within so long of its waking
+_STEP_SECONDS = 0.9  # how long after waking a process may still do what it was about to do when it was frozen
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What went wrong, by the names of messages; nothing did when all of it is empty.
+    """The faults found, by the names of messages; if all fields are empty, there were none.
 
     Attributes:
-        lost: There is not exactly one row, or it did not end as done.
+        lost: There is not exactly one row, or its final state is not done.
         doubled: It was finished more than once, or Slack shows another run's answer than the row holds.
-        overlapping: It was in work while another message of its conversation, or another run of itself, was.
-        disordered: It was stored, begun or finished out of the order in which it was written, or its history
-            was not what the same person had written before. What was put back to wait may be overtaken by
-            somebody else's.
+        overlapping: It was in progress at the same time as another message of its conversation or another run of it.
+        disordered: It was stored or begun out of the order in which it was written, or its history was not what the
+            same person had written before. A message that was put back may be overtaken by other people's.
         unanswered: Slack has no answer to it.
-        copies: How many answers Slack has beyond the first.
+        copies: The number of answers that Slack has beyond the first.
         foreign: Its answer is in another place or carries another person's badge, or its row names another sender.
-        strange: What the bot posted that answers nothing.
+        strange: The texts of the bot's posts that answer no message.
     """
 
     lost: frozenset[str] = frozenset()
@@ -45,15 +44,15 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What each witness says.
+    """The evidence of each witness.
 
     Attributes:
-        runs: Of the toolkit's record, in the order in which they began.
-        absences: By pid, when it died or was frozen: what it had in work was in nobody's hands from then on.
-        posts: Of Slack.
-        rows: Of the database at the end.
-        changes: Of the database's trigger.
-        wakes: By pid, when it was woken: it may then begin what it was about to, and has to let go of it.
+        runs: From the toolkit's record, in the order in which they began.
+        absences: By pid, when the process was killed or frozen; from then on it no longer held its work.
+        posts: From Slack.
+        rows: From the database at the end.
+        changes: From the database's trigger.
+        wakes: By pid, when the process was woken: it may then begin what it was about to, but must abandon it.
     """
 
     runs: Sequence[Run]
@@ -65,7 +64,7 @@ class Evidence:
 
 
 def judge(script: Script, evidence: Evidence) -> Verdict:
-    """Hold the evidence against the script."""
+    """Compare the evidence with the script."""
     lines = script.lines
     runs = [run for run in evidence.runs if not _is_let_go(run, evidence.wakes)]
     rows = _by_name(evidence.rows)
@@ -121,10 +120,10 @@ class _Walked:
 
 
 def _walk(lines: Mapping[str, Line], changes: Iterable[Change]) -> _Walked:
-    """Follow the rows through their changes: one at a time in a conversation, each after all before it are done.
+    """Follow the rows through their changes: one at a time in a conversation, each after all earlier ones are done.
 
-    A message that was put back may wait for another try. Meanwhile it holds up later messages of its own person, and
-    other people's may overtake them all.
+    A message that was put back may wait for another attempt. Meanwhile it holds up later messages of its own person,
+    and other people's may overtake them all.
     """
     conversations: defaultdict[tuple[str, str], list[Line]] = defaultdict(list)
     for line in lines.values():
@@ -155,7 +154,7 @@ def _walk(lines: Mapping[str, Line], changes: Iterable[Change]) -> _Walked:
 
 
 def _is_let_go(run: Run, wakes: Mapping[int, Sequence[float]]) -> bool:
-    """Whether a process that was frozen just before this run began it as it woke, and did not end it."""
+    """Return whether a process that was frozen just before this run began it on waking, and did not end it."""
     return run.ended is None and any(0 <= run.began - woken < _STEP_SECONDS for woken in wakes.get(run.pid, ()))
 
 

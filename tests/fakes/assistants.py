@@ -1,4 +1,4 @@
-"""A toolkit to test with, which records what it does."""
+"""A toolkit for tests that records its calls."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tests.fakes.sandbox import READ, SEND
 
 @dataclass
 class Post:
-    """What the letters of all people do.
+    """The shared record of everybody's letters.
 
     Attributes:
-        done: Whose tool did what: ``("ada", "send", {"to": …})``.
+        done: The calls of tools with their person: ``("ada", "send", {"to": …})``.
         before: Awaited before a tool does its work, with the person's name and the tool's.
     """
 
@@ -30,7 +30,7 @@ class Post:
         self.done.append((principal.user, name, arguments))
 
     def names(self, user: str) -> list[str]:
-        """The tools that did something for this person, in order."""
+        """Return the tools that were called for this person, in order."""
         return [name for who, name, _ in self.done if who == user]
 
 

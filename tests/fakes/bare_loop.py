@@ -1,4 +1,4 @@
-"""A run of the loop with nobody who guards the tools."""
+"""The agent's loop without a guard before the tools."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from app.toolkits.toolkit import Toolkit, ToolSpec
 
 
 class BareTools:
-    """One toolkit's tools, called without a question. Lives for one run."""
+    """One toolkit's tools, called without asking anybody. Lives for one run."""
 
     def __init__(self, toolkit: Toolkit) -> None:
         self._toolkit = toolkit
 
     @property
     def names(self) -> list[str]:
-        """All names."""
+        """Return all names."""
         return sorted(self._toolkit.tools())
 
     def spec(self, name: str) -> ToolSpec | None:
-        """The tool of that name."""
+        """Return the tool of that name."""
         return self._toolkit.tools().get(name)
 
     async def call_tool(self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any]) -> Any:
@@ -33,7 +33,7 @@ class BareTools:
 
 
 async def run(model: Model, toolkit: Toolkit, prompt: str) -> str:
-    """What the model answers to a prompt, with a toolkit at hand."""
+    """Return the model's answer to a prompt, with a toolkit to call."""
     asking = ModelRequestParameters(function_tools=[spec.definition for spec in toolkit.tools().values()])
     ended = await Loop(model, BareTools(toolkit), lambda: asking, Budget(UsageLimits()), []).answer(prompt)
     assert isinstance(ended.output, str)

@@ -1,4 +1,4 @@
-"""The building of Telegram's types, of which a test uses a few."""
+"""Delays the building of Telegram's types, because a test uses only a few."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PACKAGE = "aiogram."
 def build_when_used(patch: pytest.MonkeyPatch) -> None:
     """Let each of aiogram's types be built when it is first used, with the names of its import.
 
-    The import of aiogram builds all 450 of them, each with those that it contains, which takes 5 s.
+    Importing aiogram builds all 450 of them, each with those that it contains, which takes 5 s.
     """
     build: Callable[..., bool | None] = vars(BaseModel)["model_rebuild"].__func__
     names: dict[str, Any] = {}

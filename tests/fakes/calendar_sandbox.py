@@ -1,4 +1,4 @@
-"""The Calendar toolkit of several people against the sandbox Google, over loopback HTTP."""
+"""The Calendar toolkits of several people on the sandbox's Google, over loopback HTTP."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CALENDAR_SCOPES = (READ_EVENTS, EDIT_EVENTS, LIST_CALENDARS, FREE_BUSY)
 
 
 async def calendar_of(sandbox: GmailSandbox, email: str, *oauth_scopes: str) -> CalendarToolkit:
-    """The toolkit of a person who granted these scopes and no others; all that the calendar's tools need when none."""
+    """Return the toolkit of a person who granted these scopes only, or all that the calendar's tools need."""
     tokens = await sandbox.browser.sign_in(email, *oauth_scopes or CALENDAR_SCOPES)
     credentials = FakeCredentials(tokens["access_token"])
     sandbox.requests.clear()

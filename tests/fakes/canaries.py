@@ -35,7 +35,7 @@ class Records(logging.Handler):
         self.texts: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep it."""
+        """Keep the record."""
         error = record.exc_info[1] if record.exc_info else None
         carried = everything_in(error) + "".join(traceback.format_exception(error)) if error else ""
         self.texts.append(f"{record.name} {record.getMessage()} {record.args!r} {vars(record)!r} {carried}")
@@ -65,7 +65,7 @@ def logging_as_served(folder: Path, level: str = "debug") -> Iterator[Records]:
 
 
 def living() -> Iterator[tuple[str, str]]:
-    """Yield the class and the repr of every live object of our classes, the sandbox's excepted."""
+    """Yield the class and the repr of every live object of Deputy's classes, except the sandbox's."""
     gc.unfreeze()  # frozen objects are not listed
     names: dict[type, str | None] = {}
     for each in gc.get_objects():
@@ -73,7 +73,7 @@ def living() -> Iterator[tuple[str, str]]:
         if kind not in names:
             names[kind] = _name_of_ours(kind)
         if (name := names[kind]) is not None:
-            with suppress(ReferenceError, AttributeError, ScopeError):  # emptied or dead: it shows nothing
+            with suppress(ReferenceError, AttributeError, ScopeError):  # emptied or dead objects show nothing
                 yield name, repr(each)
 
 
@@ -111,7 +111,7 @@ class Tap:
     exchanges: list[Exchange] = field(default_factory=list)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve, and keep the answer."""
+        """Serve the request, and keep the answer."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

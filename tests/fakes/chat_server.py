@@ -29,7 +29,7 @@ class Asked:
     """One request.
 
     Attributes:
-        headers: Names in lower case.
+        headers: By name, in lower case.
         body: The JSON.
     """
 
@@ -38,7 +38,7 @@ class Asked:
 
     @property
     def prompt(self) -> str:
-        """The person's last message."""
+        """Return the person's last message."""
         return str([message["content"] for message in self.body["messages"] if message["role"] == "user"][-1])
 
 
@@ -47,10 +47,10 @@ class ChatServer:
     """Repeats each message; ``use TOOL [JSON]`` calls a tool and reports its result, ``try`` announces it first.
 
     Attributes:
-        settings: The model settings that lead to it.
+        settings: The model settings that lead to this server.
         asked: Every request, oldest first.
-        faults: The next requests are answered with these statuses.
-        retry_after: How many seconds a fault asks to wait.
+        faults: The statuses with which the next requests are answered.
+        retry_after: The seconds that a fault asks the client to wait.
         before_answer: Awaited before any answer, with the prompt.
         before_word: Awaited before each word of a streamed answer, with the prompt.
     """
@@ -64,17 +64,17 @@ class ChatServer:
 
     @property
     def app(self) -> Starlette:
-        """The same, to be served elsewhere."""
+        """Return the application, to be served elsewhere."""
         return Starlette(routes=[Route("/v1/chat/completions", self.answer, methods=["POST"])])
 
     async def answer(self, request: Request) -> Response:
-        """POST /v1/chat/completions."""
+        """Answer POST /v1/chat/completions."""
         asked = Asked(dict(request.headers), await request.json())
         self.asked.append(asked)
         if self.before_answer is not None:
             await self.before_answer(asked.prompt)
         if self.faults:
-            # It repeats the key, as some gateways do.
+            # The error repeats the key, as some gateways do.
             refusal = {"error": {"message": f"refused {asked.headers.get('authorization')}"}}
             return JSONResponse(refusal, self.faults.popleft(), headers={"Retry-After": str(self.retry_after)})
         cookie = {"Set-Cookie": f"session={len(self.asked)}; Path=/"}

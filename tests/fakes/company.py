@@ -1,4 +1,4 @@
-"""A company's network: servers that have names, and a proxy that alone knows where they are."""
+"""A company's network: servers that have names, and a proxy that alone knows their addresses."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from starlette.types import ASGIApp
 from interfaces.listening import listening
 from tests.fakes.tls import Authority, accepting, connect_through, tls_before
 
-PASSWORD = "p%40ss-word"  # as it stands in an address
+PASSWORD = "p%40ss-word"  # as it is written in an address
 _EXPECTED = "Basic " + base64.b64encode(f"deputy:{unquote(PASSWORD)}".encode()).decode()
 
 
 @dataclass
 class Company:
-    """The network, as long as it lasts.
+    """The network, while it is open.
 
     Attributes:
-        authority: Signs the certificates of all its servers.
-        proxy_url: Where the proxy is, with user and password.
+        authority: Signs the certificates of all servers.
+        proxy_url: The address of the proxy, with user and password.
         asked: The host of each connection that the proxy was asked for, oldest first.
         refuses: The status with which the proxy refuses all connections.
-        ports: By host, where its server takes TLS connections.
+        ports: The port of each server for TLS connections, by host.
     """
 
     authority: Authority
@@ -38,7 +38,7 @@ class Company:
     ports: dict[str, int] = field(default_factory=dict)
 
     async def connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """CONNECT, https://www.rfc-editor.org/rfc/rfc9110#name-connect."""
+        """Handle CONNECT, https://www.rfc-editor.org/rfc/rfc9110#name-connect."""
         lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         method, target, _ = lines[0].split()
         headers = dict(line.lower().partition(": ")[::2] for line in lines[1:] if line)

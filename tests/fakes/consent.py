@@ -1,4 +1,4 @@
-"""The consent flow with everything real but the people: pages and Google on loopback, and browsers with cookies."""
+"""The real consent flow, with its pages and Google on loopback; people are played by browsers with cookies."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ class Waiting:
     """Stands in for the messages that wait for consents: records how each consent ended.
 
     Attributes:
-        accounts: The accounts of each confirmed consent.
+        ended: The person of each consent that ended, and whether it was granted.
+        accounts: The accounts of each consent that ended.
         changed: The people whose sign-ins changed in another way.
     """
 
@@ -92,7 +93,7 @@ class Waiting:
 
 
 class _Client(httpx2.AsyncClient):
-    """What a browser sends with: where a page is asked for, its redirects to pages of the same server are followed."""
+    """A browser's client, which follows redirects to pages of the same server when it gets a page."""
 
     async def get(self, url: Any, **options: Any) -> httpx2.Response:
         response = await super().get(url, **options)
@@ -105,11 +106,11 @@ class Browser:
     """One person's browser: keeps cookies, and follows redirects within one server."""
 
     def __init__(self) -> None:
-        # Each request on a connection of its own: the server closes one that was idle just as the next goes out.
+        # Use a new connection for each request, because the server may close an idle one just as the next is sent.
         self.http = _Client(timeout=30, limits=httpx2.Limits(max_keepalive_connections=0))
 
     async def open(self, link: str) -> str:
-        """Look at a link's page and press its button; the address at Google that it leads to."""
+        """Look at a link's page and press its button; return the address at Google that it leads to."""
         page = await self.http.get(link)
         assert page.status_code == 200, page.text
         form = BeautifulSoup(page.text, "html.parser").select_one("form[method=post] button")
@@ -121,7 +122,7 @@ class Browser:
     async def decide(
         self, google_url: str, email: str, *, decision: str = "allow", unticked: Collection[str] = ()
     ) -> str:
-        """Fill in the form of Google's consent page as it is there; the address that it leads back to."""
+        """Fill in the form of Google's consent page as it is shown; return the address that it leads back to."""
         page = BeautifulSoup((await self.http.get(google_url)).text, "html.parser")
         hidden = [each["value"] for each in page.select("input[type=hidden][name=granted]")]
         ticked = [each["value"] for each in page.select("input[type=checkbox][name=granted][checked]")]
@@ -133,19 +134,19 @@ class Browser:
         return response.headers["location"]
 
     async def allow(self, link: str, email: str, *, unticked: Collection[str] = ()) -> httpx2.Response:
-        """Go the whole way in the browser and allow; the last page, with the code."""
+        """Complete the flow in the browser and allow everything; return the last page, with the code."""
         callback = await self.decide(await self.open(link), email, unticked=unticked)
         return await self.http.get(callback)
 
 
 @dataclass
 class ConsentServer:
-    """The server on loopback, and what its consents leave behind.
+    """The server on loopback, and the results of its consents.
 
     Attributes:
-        url: Where the server is.
-        google: The sandbox that its people are sent to.
-        clock: Its time, which a test may set ahead.
+        url: The address of the server.
+        google: The sandbox to which people are sent.
+        clock: The server's time, which a test may set ahead.
     """
 
     database: Database
@@ -167,7 +168,7 @@ class ConsentServer:
     browser_sign_in: BrowserSignIn = field(init=False)
 
     def use(self, google_auth: GoogleAuth, revoking: RevocationEndpoint | None = None) -> None:
-        """Ask this Google from now on, and have grants revoked there or as `revoking` does."""
+        """Use this Google from now on, and revoke grants there or by `revoking`."""
         self.google_auth = google_auth
         self.dropping = UnconfirmedConsents(
             self.database, self.links, self.quarantine, google_alone(revoking or google_auth)
@@ -217,7 +218,7 @@ class ConsentServer:
         self.pages.include_router(pages.router())
 
     def prove_by(self, linking: Linking) -> None:
-        """Ask for these proofs from now on."""
+        """Require these proofs from now on."""
         self.linking = linking
         self.use(self.google_auth)
 
@@ -242,13 +243,13 @@ class ConsentServer:
     async def connect(
         self, browser: Browser, principal: Principal, email: str, *oauth_scopes: str, unticked: Collection[str] = ()
     ) -> httpx2.Response:
-        """Let this person grant these scopes, and confirm it; the last page of their browser."""
+        """Let this person grant these scopes and confirm; return the last page of their browser."""
         page = await browser.allow(await self.link(principal, *oauth_scopes), email, unticked=unticked)
         assert isinstance(await self.confirm(principal, page), Connected)
         return page
 
     async def quarantined(self) -> list[tuple[str, str]]:
-        """Who has a grant in quarantine, and its state, by their names."""
+        """Return the name of each person with a grant in quarantine, and its state."""
         columns = (quarantined_grants.c.user_id, quarantined_grants.c.state)
         async with self.database.reading() as connection:
             rows = await connection.execute(sa.select(*columns).order_by(*columns))
@@ -321,6 +322,6 @@ async def links_of(links: ConsentLinks, principal: Principal) -> list[Link]:
 
 
 async def comes_back(links: ConsentLinks, opened: OpenedLink, state: LinkState = LinkState.CONSENTED) -> bool:
-    """Let a callback come for an opened link, with Google's yes or the person's no; whether it was the first one."""
+    """Let a callback arrive for an opened link, with consent or refusal; return whether it was the first one."""
     async with links._database.writing() as connection:
         return await links.take(connection, opened.link, state)

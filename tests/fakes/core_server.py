@@ -113,13 +113,13 @@ def inbound(
     event_id: str | None = None,
     attachments: tuple[Attachment, ...] = (),
 ) -> InboundMessage:
-    """Return a message; without an event id it gets a new one."""
+    """Return a message, with a new event id unless one is given."""
     event_id, address = event_id or f"event-{next(_EVENTS)}", {"to": principal.user}
     return InboundMessage(principal, event_id, conversation, text, address, attachments=attachments)
 
 
 async def until(condition: Callable[[], Any], seconds: float = 120.0) -> None:
-    """Return once the condition, awaited if need be, is true."""
+    """Return once the condition, which may be awaitable, is true."""
     async with asyncio.timeout(seconds):
         while True:
             holds = condition()
@@ -132,17 +132,18 @@ _answering: weakref.WeakKeyDictionary[Database, list[Answering]] = weakref.WeakK
 
 
 async def end_signs(database: Database) -> None:
-    """Let no server show signs of life any more: while a message waits for its next try, they read this database."""
+    """Stop all signs of life that read this database while a message waits for its next attempt."""
     for answering in _answering.pop(database, []):
         await answering.aclose()
 
 
 class CoreServer:
-    """The objects of one process; two on one database are a process and the one that was started after it.
+    """The objects of one process; two on one database are a process and its successor.
 
     Attributes:
-        agents: Every agent that was opened, while it lives.
-        open_now: How many agents are open, and the most that were at once.
+        agents: Weak references to every agent that was opened.
+        open_now: The number of agents that are open.
+        open_at_most: The highest number of agents that were open at once.
     """
 
     def __init__(
@@ -230,7 +231,7 @@ class CoreServer:
         ]
 
     def _open_stores(self, key_ring: KeyRing) -> None:
-        """Open what keeps rows."""
+        """Open the stores."""
         database, now = self.database, self.clock
         self.lease = MessageLease(new_holder(), 30.0, now)
         self.inbox = Inbox(database, now, self.lease)
@@ -246,7 +247,7 @@ class CoreServer:
         self.retention = Retention(database, retention_days=30, history_days=90, account_days=365, now=now)
 
     def _open_accounts(self, key_ring: KeyRing) -> None:
-        """Open what connects people's accounts at Google, which nobody reaches."""
+        """Open the objects that connect people's accounts at Google, which are never reached."""
         database, now = self.database, self.clock
         self.links = ConsentLinks(database, key_ring, lifetime_seconds=600, now=now)
         google = GoogleAuth(
@@ -329,7 +330,7 @@ class CoreServer:
         lease_seconds: float = 30.0,  # by the worker's clock, which no test moves
         grace_seconds: float = 30.0,
     ) -> AsyncIterator[Worker]:
-        """A worker and a sender that run until the context ends, and then for the grace until all are told."""
+        """Yield a worker, which runs with a sender until the block ends; then both get the grace to finish."""
         worker = Worker(
             engine or self.wakeups,
             self.inbox,
@@ -372,13 +373,13 @@ class CoreServer:
         return [approval.code for approval in (await self.status(message)).approvals]
 
     async def grant(self, principal: Principal, *scopes: str) -> None:
-        """Connect the person's Google account with these scopes; nobody is told yet."""
+        """Connect the person's Google account with these scopes, without notifying anybody."""
         await connect(
             self.database, self.grants, principal, google_tokens(f"{principal.user}-1", scopes=frozenset(scopes))
         )
 
     async def puts_off(self, count: int) -> bool:
-        """Whether so many replies were refused and wait for another try; only then a clock that is moved on counts."""
+        """Return whether this many refused replies wait for a retry; a test may move the clock only then."""
         later = sa.and_(outbox.c.state == ReplyState.WAITING, outbox.c.next_try_at > self.clock.now)
         async with self.database.reading() as connection:
             return await connection.scalar(sa.select(sa.func.count()).where(later)) == count

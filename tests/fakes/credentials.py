@@ -1,4 +1,4 @@
-"""What the tests of credentials share: tokens by name, a token endpoint that works and records, stored bytes."""
+"""Helpers for tests of credentials: named tokens, a token endpoint that works and records, and stored bytes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def google_tokens(
     expires_in: float = HOUR,
     now: float = NOW,
 ) -> ProviderTokens:
-    """Tokens that say whose they are: ``access-ada-1`` and ``refresh-ada-1``, of the account ``ada`` if no other."""
+    """Return tokens named by person, ``access-ada-1`` and ``refresh-ada-1``, for the account ``ada`` by default."""
     account = account or name.partition("-")[0]
     return ProviderTokens(
         access_token=f"access-{name}",
@@ -43,7 +43,7 @@ def google_tokens(
 
 
 async def connect(database: Database, grants: Grants, principal: Principal, tokens: ProviderTokens) -> str:
-    """Make these tokens the principal's grant, as the end of a consent does."""
+    """Make these tokens the principal's grant, as the end of a consent does, and return its id."""
     async with database.writing() as connection:
         return await grants.activate(connection, principal, tokens)
 
@@ -59,10 +59,10 @@ def unavailable() -> GoogleError:
 
 
 class WatchedGrants(Grants):
-    """Grants that count who has looked for one.
+    """Grants that count lookups.
 
     Attributes:
-        found: How many calls of `find` have ended; whoever waits for a refresh then does.
+        found: The number of `find` calls that have ended; afterwards, their caller may wait for a refresh.
     """
 
     found = 0
@@ -81,12 +81,13 @@ class TokenEndpoint:
 
     Attributes:
         now: The clock.
-        rotates: Whether a refresh token is spent by its use; one that comes again is refused.
-        failure: Makes what is raised instead of an answer.
-        gate: An answer waits until it is set.
+        rotates: Whether a refresh token can be used only once; a second use is refused.
+        failure: Makes the error to raise instead of answering.
+        gate: Answers wait until it is set.
+        asked: Set by every request.
         refreshed: The refresh tokens that came in.
-        revoked: The tokens whose grants were ended.
-        before: Awaited when it is asked to get ready.
+        revoked: The tokens whose grants were revoked.
+        before: Awaited in `get_ready`.
     """
 
     now: Callable[[], float] = Clock()
@@ -133,7 +134,7 @@ class TokenEndpoint:
 
 
 async def stored_bytes(database: Database, folder: Path) -> bytes:
-    """Every value that the database keeps, and of SQLite every byte of its files, the journal included."""
+    """Return every value in the database, and for SQLite every byte of its files, including the journal."""
     async with database.reading() as connection:
         rows = [(await connection.execute(sa.select(table))).all() for table in metadata.sorted_tables]
     return repr(rows).encode() + _file_bytes(folder)

@@ -1,4 +1,4 @@
-"""Databases of a test's own, SQLite or PostgreSQL: empty, or copied from one that was migrated once a session."""
+"""Databases for one test, SQLite or PostgreSQL: empty, or copied from one that is migrated once per session."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from app.database.database import Database
 
 
 class Databases(Protocol):
-    """The databases of one test, each by a name of its choice."""
+    """The databases of one test, each with a name of its choice."""
 
     async def empty(self, name: str) -> str:
-        """The address of the database of this name, which is empty when it is asked for the first time."""
+        """Return the address of the database of this name, which is empty when it is requested for the first time."""
         ...
 
     async def migrated(self, name: str) -> str:
-        """The address of a new database of this name, with the newest schema."""
+        """Return the address of a new database of this name, with the newest schema."""
         ...
 
     async def reopened(self, name: str) -> str:
-        """The address of the database of this name as it was left; it is made by `migrated` the first time."""
+        """Return the address of the database of this name with its contents, or of a migrated one the first time."""
         ...
 
 
 class SqliteDatabases:
     """Files in a folder."""
 
-    _template: ClassVar[bytes] = b""  # a file with the newest schema, once one was made
+    _template: ClassVar[bytes] = b""  # the bytes of a migrated file, once there is one
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -59,11 +59,11 @@ class SqliteDatabases:
 
 @dataclass
 class PostgresServer:
-    """A server that runs. Lives for a session.
+    """A running server. Lives for a session.
 
     Attributes:
         url: For SQLAlchemy, without a database.
-        template: The name of a migrated database to which nobody connects, once one was made.
+        template: The name of a migrated database to which nobody connects, once there is one.
     """
 
     url: str
@@ -71,7 +71,7 @@ class PostgresServer:
 
     @asynccontextmanager
     async def databases(self) -> AsyncIterator[PostgresDatabases]:
-        """Databases that are dropped when the block ends."""
+        """Yield databases that are dropped when the block ends."""
         engine = create_async_engine(f"{self.url}/postgres", isolation_level="AUTOCOMMIT")
         try:
             async with engine.connect() as connection:
@@ -83,12 +83,12 @@ class PostgresServer:
 
 
 class PostgresDatabases:
-    """Databases of a server; a name is one test's own, and another test may use it too."""
+    """Databases of a server; names belong to one test, and other tests may use the same ones."""
 
     def __init__(self, server: PostgresServer, connection: AsyncConnection) -> None:
         self._server = server
         self._connection = connection
-        self._names: dict[str, str] = {}  # at the server, by the test's
+        self._names: dict[str, str] = {}  # the server's name for each of the test's names
 
     async def empty(self, name: str) -> str:
         if name not in self._names:
@@ -107,13 +107,13 @@ class PostgresDatabases:
         return await (self.empty(name) if name in self._names else self.migrated(name))
 
     async def drop(self) -> None:
-        """Drop all that a test was given, whoever is still connected."""
+        """Drop all databases of a test, even if somebody is still connected."""
         for name in self._names.values():
             await self._connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
 
     async def _create(self, template: str) -> str:
         name = f"test_{uuid.uuid4().hex}"
-        # Copying the files takes half as long as logging every page, which is the default.
+        # Copying the files takes half as long as the default, which logs every page.
         await self._connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy"))
         return name
 

@@ -1,4 +1,4 @@
-"""Random delays before and after whatever a server does, which show the tests that pass by luck."""
+"""Random delays before and after everything a server does, which reveal tests that pass by luck."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VARIABLE = "DEPUTY_TEST_DELAY"  # the longest delay, in milliseconds
 
 
 def longest_delay() -> float:
-    """Return the longest delay in seconds; 0 unless the environment says more."""
+    """Return the longest delay in seconds; 0 unless the environment sets it."""
     return float(os.environ.get(VARIABLE, "0")) / 1000
 
 
@@ -26,7 +26,7 @@ def longest_delay() -> float:
 def delays(longest: float) -> Iterator[None]:
     """Delay each request before it takes effect, and each answer after it, until the block ends.
 
-    So a platform shows what a process has sent long before that process hears of it, as on a busy machine.
+    A platform then shows a message long before the process that sent it gets the response, as on a busy machine.
 
     Args:
         longest: In seconds; each delay is random. With 0 nothing is changed.
@@ -51,18 +51,18 @@ def delays(longest: float) -> Iterator[None]:
 
 
 def delay() -> None:
-    """Let a server that runs in a thread wait like the others."""
+    """Delay a server that runs in a thread like the others."""
     time.sleep(random.uniform(0, longest_delay()))
 
 
 class _Slow:
-    """An application that is slow to begin, and slow to say that it has ended. Lives as long as its server."""
+    """An application that begins late and reports its end late. Lives as long as its server."""
 
     def __init__(self, app: ASGIApp, longest: float) -> None:
         self._app, self._longest = app, longest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        turn = asyncio.Lock()  # what is sent to a WebSocket keeps its order
+        turn = asyncio.Lock()  # keeps messages to a WebSocket in order
 
         async def send_late(message: Message) -> None:
             async with turn:

@@ -1,4 +1,4 @@
-"""MCP servers that say themselves where people sign in, and a deployment that finds out."""
+"""MCP servers that name their own authorization servers, and a deployment that discovers them."""
 
 from __future__ import annotations
 
@@ -46,15 +46,16 @@ STRANGER = Differences(
 
 @dataclass
 class GuardedOffice(TokenVerifier):
-    """An MCP server that takes tokens of one authorization server, and only those that are meant for it.
+    """An MCP server that accepts only the tokens that one authorization server issued for it.
 
     Attributes:
         sandbox: The authorization server.
         url: The server's own address.
-        calls: Whose each call was, with its argument.
-        refused: The calls that were refused because their token permits too little.
+        issuer: The authorization server's address.
+        calls: The account and the argument of each call.
+        refused: The account and the tool of each call whose token lacked a scope.
         needs: The OAuth scope that a tool needs beyond the server's own, by the tool's name.
-        metadata: What the server says of itself, if it is something else than the truth: an object, or any text.
+        metadata: False metadata of the server, an object or any text; None for the truth.
     """
 
     sandbox: OpenProvider
@@ -66,7 +67,7 @@ class GuardedOffice(TokenVerifier):
     metadata: dict[str, Any] | str | None = None
 
     async def verify_token(self, token: str) -> AccessToken | None:
-        """Know a token that the authorization server has issued."""
+        """Return the token's data if the authorization server has issued it."""
         grant = self.sandbox.grant_of(token)
         if grant is None:
             return None
@@ -79,7 +80,7 @@ class GuardedOffice(TokenVerifier):
         )
 
     def server(self) -> MCPServer:
-        """Return a server over this office."""
+        """Return an MCP server for this office."""
         auth = AuthSettings(
             issuer_url=AnyHttpUrl(self.issuer),
             resource_server_url=AnyHttpUrl(self.url),
@@ -99,7 +100,7 @@ class GuardedOffice(TokenVerifier):
         return server
 
     def over(self, app: ASGIApp) -> ASGIApp:
-        """Return an application before the server: it asks for more OAuth scopes, and says what the test says."""
+        """Return an application in front of the server, which requires scopes and serves the test's metadata."""
 
         async def before(scope: Scope, receive: Receive, send: Send) -> None:
             if self.metadata is not None and scope["path"].startswith("/.well-known/oauth-protected-resource"):
@@ -133,14 +134,14 @@ class GuardedOffice(TokenVerifier):
 
 @dataclass
 class FoundApp:
-    """A deployment whose people use such a server, with helpers that are those of `HubApp`."""
+    """A deployment whose people use such a server, with the helpers of `HubApp`."""
 
     hub: HubApp
     office: GuardedOffice
     container: Application
 
     async def ask(self, principal: Principal, text: str) -> dict[str, Any]:
-        """Send a message, and return what came of it."""
+        """Send a message, and return its status."""
         return await self.hub.say(principal, text)
 
     async def told(self, principal: Principal, message: str) -> str:
@@ -172,7 +173,7 @@ async def open_found(
     prepare: Callable[[Application], object] = lambda _: None,
     **settings_of_server: Any,
 ) -> AsyncIterator[FoundApp]:
-    """Run a deployment with one MCP server, `office`, that says where people sign in."""
+    """Run a deployment with one MCP server, `office`, that names its own authorization server."""
     url = f"http://127.0.0.1:{free_port()}/mcp"
     accounts = ("ada", "grace", *(f"person-{number}" for number in range(50)))
     sandbox = OpenProvider(url, accounts, differences, openness)
@@ -192,7 +193,7 @@ async def open_found(
 
 
 async def connect(found: FoundApp, *people: Principal) -> None:
-    """Take people through their consent, all at once, each from a first message, and await its answer."""
+    """Let people consent, all at once, each from a first message, and await its answer."""
 
     async def one(person: Principal) -> None:
         waits = await found.ask(person, "who am I")

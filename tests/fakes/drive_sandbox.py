@@ -1,4 +1,4 @@
-"""The Drive toolkit of several people against the sandbox Google, over loopback HTTP."""
+"""The Drive toolkits of several people on the sandbox's Google, over loopback HTTP."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DRIVE_SCOPES = (SEE_FILES, READ_FILES, OWN_FILES, ALL_FILES)
 
 
 async def drive_of(sandbox: GmailSandbox, email: str, *oauth_scopes: str, zone: str = "UTC") -> DriveToolkit:
-    """The toolkit of a person who granted these scopes and no others; all that Drive's tools need when none."""
+    """Return the toolkit of a person who granted these scopes only, or all that Drive's tools need."""
     tokens = await sandbox.browser.sign_in(email, *oauth_scopes or DRIVE_SCOPES)
     credentials = FakeCredentials(tokens["access_token"])
     sandbox.requests.clear()

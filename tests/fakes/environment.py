@@ -1,4 +1,4 @@
-"""What a server under test runs in: a Google and a Slack on loopback, keys and databases."""
+"""The environment of a server under test: a Google and a Slack on loopback, keys and databases."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from app.settings import Settings
 from containers.application import Application
 from containers.build import build
 from containers.testing import open_test_app
-from containers.testing.app import PATIENCE_SECONDS as PATIENCE_SECONDS  # of everybody who waits for a server
+from containers.testing.app import PATIENCE_SECONDS as PATIENCE_SECONDS  # for every wait on a server
 from interfaces.telegram.bot_api import load
 from interfaces.web.interface import callback_url
 from tests.fakes.databases import Databases, SqliteDatabases
@@ -47,13 +47,13 @@ Prepare = Callable[[Application], object]
 
 @dataclass
 class Environment:
-    """What servers run in, one at a time on its port.
+    """The environment of servers, which run one at a time on its port.
 
     Attributes:
-        github: Served, and in the settings, only where a test asks for it.
+        github: Served, and in the settings, only if a test asks for it.
         slack_sockets: Slack's WebSockets; a test that needs them serves them.
-        slack_proxy: Stands before Slack's Web API.
-        telegram_settings: What leads to Telegram, which is served only where a test says so: its SDK takes seconds.
+        slack_proxy: A proxy in front of Slack's Web API.
+        telegram_settings: Lead to Telegram; a test adds them if it needs them, because loading its SDK takes seconds.
     """
 
     google: GoogleSandbox
@@ -75,7 +75,7 @@ class Environment:
 
         Args:
             prepare: Called with the container before anything is built, to override providers.
-            database: The database's name; a second server on the same one finds what the first one left.
+            database: The database's name; a second server with the same name finds the first one's rows.
             sections: Sections of the settings that differ from the environment's.
         """
         settings = await self._settings(database, sections)
@@ -91,7 +91,7 @@ class Environment:
     async def in_process(
         self, prepare: Prepare = lambda _: None, *, database: str = "in-process", **sections: Section
     ) -> AsyncIterator[Server]:
-        """The same without a socket, as many at a time as one likes; browsers cannot reach it.
+        """Serve without a socket, any number at a time; browsers cannot reach it.
 
         An error that leaves the application is raised in the test.
         """
@@ -110,7 +110,7 @@ def _key() -> str:
 
 @dataclass(frozen=True, repr=False)
 class _Keys:
-    """What the platforms and their settings must agree upon, new for each environment."""
+    """The secrets that platforms and settings share, new for each environment."""
 
     google_client_secret: str = field(default_factory=_key)
     slack_signing_secret: str = field(default_factory=_key)
@@ -160,16 +160,16 @@ async def open_environment(
     service_accounts: Sequence[DelegatedAccount] = (),
     **sections: Section,
 ) -> AsyncIterator[Environment]:
-    """A Google, a Slack and a Telegram on loopback, and settings that lead to them; HTTP and Slack are served.
+    """Yield a Google, a Slack, a Telegram and a WhatsApp on loopback, with settings for HTTP, Slack and WhatsApp.
 
     Args:
-        folder: Where keys are kept.
-        databases: Where servers get their databases; SQLite files in the folder when it is None.
-        public_url: Where browsers reach a server; where it listens when it is None.
-        people: Who has a Google account; Ada and Grace when nobody is named.
-        marked: Whether each mail and each issue holds a marker.
-        with_github: Serve a GitHub too, with the agent's toolkit for issues.
-        service_accounts: Who may act as them without asking.
+        folder: The folder for keys.
+        databases: The source of the servers' databases; SQLite files in the folder if None.
+        public_url: The address at which browsers reach a server; its own address if None.
+        people: The people who have a Google account; Ada and Grace if None.
+        marked: Whether each mail and each issue contains a marker.
+        with_github: Whether to serve a GitHub too, with the agent's toolkit for issues.
+        service_accounts: The service accounts that may act as these people without consent.
         sections: Sections of the settings, such as ``delivery=DeliverySettings(…)``.
     """
     port = free_port()
@@ -239,7 +239,7 @@ async def open_environment(
 
 
 def with_sockets(environment: Environment, **changes: Any) -> InterfacesSettings:
-    """The interfaces, Slack by Socket Mode."""
+    """Return the interfaces, with Slack in Socket Mode."""
     assert environment.settings.interfaces.slack is not None
     mode = {"mode": "socket", "signing_secret": None, "app_token": SecretStr(environment.slack_sockets.app_token)}
     slack = environment.settings.interfaces.slack.model_copy(update={**mode, **changes})
@@ -247,11 +247,11 @@ def with_sockets(environment: Environment, **changes: Any) -> InterfacesSettings
 
 
 def with_telegram(environment: Environment, interfaces: InterfacesSettings, **changes: Any) -> InterfacesSettings:
-    """The interfaces, and Telegram beside them; its SDK is imported first, for which no test can wait by the clock."""
+    """Return the interfaces with Telegram; import its SDK first, which would take longer than tests wait."""
     load()
     return interfaces.model_copy(update={"telegram": environment.telegram_settings.model_copy(update=changes)})
 
 
 def with_http(settings: Settings, **changes: Any) -> InterfacesSettings:
-    """The interfaces, HTTP's settings changed."""
+    """Return the interfaces with changed settings of HTTP."""
     return settings.interfaces.model_copy(update={"http": HttpSettings(**changes)})

@@ -1,4 +1,4 @@
-"""Objects that are about to be freed."""
+"""Waits for objects that are about to be freed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 
 async def fading(references: Iterable[weakref.ref[Any]], seconds: float = 30.0) -> None:
-    """Return once nothing refers to these any more, or when the time is up.
+    """Return once all of these objects are freed, or when the time is up.
 
-    A thread that has just given its result holds what it was called with until it is let run again, which is soon or
-    late; and so may a task that is ending.
+    A thread that has just returned its result holds its arguments until it runs again, which may be soon or late; so
+    may a task that is ending.
     """
     watched = [*references]
     with suppress(TimeoutError):

@@ -1,4 +1,4 @@
-"""The Gmail toolkit of several people against the sandbox Google, over loopback HTTP."""
+"""The Gmail toolkits of several people on the sandbox's Google, over loopback HTTP."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ ALL_SCOPES = (READ_MAIL, EDIT_LABELS, MODIFY_MAIL, COMPOSE_MAIL, SEND_MAIL)
 
 @dataclass
 class GmailSandbox:
-    """The sandbox on loopback and what lives as long as the process.
+    """The sandbox on loopback, and the objects that live as long as the process.
 
     Attributes:
         google: The sandbox.
         apis: The shared templates.
         pool: The shared connections.
-        browser: What people sign in with.
-        requests: The path of each HTTP request since the last toolkit was made; a batch is one.
-        unmasked: The paths of those that asked for a JSON answer without saying which fields of it.
+        browser: The client with which people sign in.
+        requests: The path of each HTTP request since the last toolkit was made; a batch counts once.
+        unmasked: The paths of requests for a JSON answer that did not say which fields they need.
     """
 
     google: GoogleSandbox
@@ -50,7 +50,7 @@ class GmailSandbox:
     async def toolkit(
         self, email: str, *oauth_scopes: str, client: type[GoogleClient] = GoogleClient, zone: str = "UTC"
     ) -> GmailToolkit:
-        """The toolkit of a person who granted these scopes and no others; all that Gmail's tools need when none."""
+        """Return the toolkit of a person who granted these scopes only, or all that Gmail's tools need."""
         tokens = await self.browser.sign_in(email, *oauth_scopes or ALL_SCOPES)
         credentials = FakeCredentials(tokens["access_token"])
         self.requests.clear()
@@ -60,17 +60,17 @@ class GmailSandbox:
         )
 
     def mail(self, email: str, *labels: str) -> list[MailboxMessage]:
-        """A person's mails with these labels, newest first, without the trash."""
+        """Return a person's mails with these labels, newest first, without the trash."""
         return [
             each for each in self.google.mailbox(email) if {*labels} <= each.label_ids and "TRASH" not in each.label_ids
         ]
 
     def labels_of(self, email: str, message_id: str) -> frozenset[str]:
-        """The ids of the labels of a person's mail as they are now."""
+        """Return the current label ids of a person's mail."""
         return next(each.label_ids for each in self.google.mailbox(email) if each.id == message_id)
 
     async def deliver(self, sender: str, recipient: str, mail: str | bytes) -> MailboxMessage:
-        """A mail, written out with its headers, is sent as it is; the recipient's copy of it."""
+        """Send a complete mail, with its headers, unchanged, and return the recipient's copy."""
         bearer = (await self.browser.sign_in(sender, SEND))["access_token"]
         path = "/gmail/v1/users/me/messages/send"
         before = {each.id for each in self.google.mailbox(recipient)}
@@ -82,7 +82,7 @@ class GmailSandbox:
 
 @asynccontextmanager
 async def open_gmail_sandbox() -> AsyncIterator[GmailSandbox]:
-    """A sandbox of the test's own, until the block ends."""
+    """Yield a sandbox for one test."""
     google = sandbox()
     requests: list[str] = []
     unmasked: list[str] = []

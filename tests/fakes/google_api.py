@@ -19,7 +19,7 @@ from app.oauth.faults import FaultLog
 from app.principal import Principal
 from tests.fakes.loopback import Received, Reply
 
-PRIVATE = "text-of-a-mail"  # stands in every error body; must stand in no error
+PRIVATE = "text-of-a-mail"  # in every error body, and allowed in no error
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ class LoopThreads:
 
 @dataclass
 class Recorder:
-    """Takes down what was sent; `calls` are methods and statuses."""
+    """Records the calls that were sent; `calls` are methods and statuses."""
 
     calls: list[tuple[str, int | None]] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
@@ -59,11 +59,11 @@ class FakeCredentials:
 
     Attributes:
         token: The access token.
-        expires_in: How long it lives by its own account, in seconds.
-        renewed: What a renewal gives: a token, or an error that is raised.
-        renewals: How many renewals were asked for.
-        ends: Whether a token that is refused ends the grant.
-        refusals: The tokens that were said to be refused.
+        expires_in: The seconds until it expires, according to itself.
+        renewed: The result of a renewal: a token, or an error to raise.
+        renewals: One item for each renewal.
+        ends: Whether a refused token ends the grant.
+        refusals: The tokens that were reported as refused.
     """
 
     token: str
@@ -89,12 +89,12 @@ class FakeCredentials:
 
 
 def naive_utc(seconds: float) -> datetime:
-    """That many seconds from now, as google-auth wants it."""
+    """Return the time this many seconds from now, in google-auth's form."""
     return (datetime.now(UTC) + timedelta(seconds=seconds)).replace(tzinfo=None)
 
 
 def gmail(request: Received) -> Reply:
-    """Answer `messages.get`, alone or in a batch, with whose it is; ``missing`` is not there, ``garbled`` no JSON."""
+    """Answer `messages.get`, alone or in a batch, with the bearer's person; ``missing`` gives 404, ``garbled`` HTML."""
     if request.path.startswith("/batch"):
         return batch(request, gmail)
     person = request.bearer.removeprefix("token-")
@@ -114,7 +114,7 @@ def _error(status: int, reason: str) -> Reply:
 
 
 def batch(request: Received, answer: Callable[[Received], Reply]) -> Reply:
-    """Each part answered by a function; a part without an Authorization of its own has the batch's."""
+    """Answer each part of a batch by a function; a part without its own Authorization has the batch's."""
     head = f"content-type: {request.headers['content-type']}\r\n\r\n".encode()
     pieces = []
     for part in BytesParser().parsebytes(head + request.body).walk():

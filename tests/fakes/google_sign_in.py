@@ -31,12 +31,12 @@ NONCE = "nonce-1"
 
 @cache
 def key(name: str) -> RSAPrivateKey:
-    """A signing key; the one named ``google`` is the one that is published."""
+    """Return a signing key; only the one named ``google`` is published."""
     return generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def claims(**changes: Any) -> dict[str, Any]:
-    """What a good id_token says, with changes."""
+    """Return the claims of a valid id_token, with changes."""
     now = int(time.time())
     good = {
         "iss": ISSUER,
@@ -52,12 +52,12 @@ def claims(**changes: Any) -> dict[str, Any]:
 
 
 def id_token(signed_with: str = "google", **changes: Any) -> str:
-    """A signed id_token."""
+    """Return a signed id_token."""
     return jwt.encode(claims(**changes), key(signed_with), "RS256", headers={"kid": "google"})
 
 
 def token_answer(**changes: Any) -> dict[str, Any]:
-    """A good answer of the token endpoint to an exchange, with changes; a change to None leaves the field out."""
+    """Return the token endpoint's valid answer to an exchange, with changes; None leaves a field out."""
     good = {
         "access_token": "ya29.access",
         "refresh_token": "1//refresh",
@@ -71,13 +71,13 @@ def token_answer(**changes: Any) -> dict[str, Any]:
 
 @dataclass
 class GoogleSignIn:
-    """Google's token, revocation and certificate endpoints, and a `GoogleAuth` that asks them.
+    """Google's token, revocation and certificate endpoints, and a `GoogleAuth` that uses them.
 
     Attributes:
         answers: The bodies to answer with, by path, or by the code that is exchanged.
         status: The HTTP status of tokens and revocations.
         certs_status: The HTTP status of the certificates.
-        received: What was asked.
+        received: The requests.
     """
 
     answers: dict[str, dict[str, Any]] = field(default_factory=lambda: {"/token": token_answer()})
@@ -99,14 +99,14 @@ class GoogleSignIn:
 
 
 async def exchange(auth: GoogleAuth, *, code: str, code_verifier: str, nonce: str) -> ProviderTokens:
-    """Redeem a code and verify whose account it is of, as a callback does."""
+    """Redeem a code and verify the account, as a callback does."""
     redeemed = await auth.redeem(code=code, code_verifier=code_verifier, oauth_scopes=frozenset())
     return await auth.verify(redeemed, nonce=nonce)
 
 
 @contextmanager
 def google_sign_in() -> Iterator[GoogleSignIn]:
-    """Serve it on loopback until the block ends."""
+    """Serve the endpoints on loopback until the block ends."""
     fake = GoogleSignIn()
     with serve(fake.answer) as fake.loopback, urllib3.PoolManager() as pool:
         url = fake.loopback.url

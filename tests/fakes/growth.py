@@ -1,4 +1,4 @@
-"""How the cost of work grows with the length of a text."""
+"""Measures how the cost of work grows with the length of a text."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 SHORT, LONG = 1_000, 50_000  # characters
-_SLACK = 8  # times the fiftyfold that the longer one may take; with the square it would take 2,500-fold
-_LEAST_SECONDS = 0.0005  # below that a clock says little
+_SLACK = 8  # allowed factor beyond the fiftyfold of proportional work; quadratic work would take 2,500-fold
+_LEAST_SECONDS = 0.0005  # shorter times are too imprecise
 _TRIES = 5
 
 

@@ -1,4 +1,4 @@
-"""Shortcuts around what libraries do slowly once a process, and tests do hundreds of times."""
+"""Shortcuts for things that libraries do slowly once per process, and tests do hundreds of times."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ _PATIENCE_SECONDS = 60.0
 def haste() -> Iterator[None]:
     """Speed up servers, HTTP clients and databases until the block ends.
 
-    - Uvicorn looks ten times a second whether it is to stop, and then whether its connections are closed. Here it is
-      woken, and looks every 5 ms while it stops.
-    - An HTTP client gives up after 5 s, which a machine that is busy may need. Here it waits for a minute.
-    - An HTTP client reads the system's certificates, in 25 ms. Here all clients share what the first one read.
-    - SQLAlchemy compiles each statement once an engine. Here all engines of one database's kind share them.
-    - A server proves the lifetimes of its container, in 70 ms. Here each graph is proved once.
-    - The import of Telegram's SDK builds all of its types, in 5 s. Here each is built when it is first used.
-    - FastAPI and the proof of lifetimes look at the same functions and types for every server. Here they do it once.
-    - A server loads all of Google's APIs as it starts, in 60 ms. Here each is loaded as it is first used.
-    - The bot waits between two messages in a Telegram chat. Here it does not; tests of that give it the times.
-    - A call to Google that failed by a fault that passes is made again after a second. Here it is after 5 ms.
-    - The client of models asks again after half a second, and then after a whole one. Here it is after 5 ms.
-    - Hypothesis reads all of the code for constants that it may try. Here it tries its own and those of the test.
+    - Uvicorn checks ten times a second whether to stop, and then whether its connections are closed. Here it is woken,
+      and checks every 5 ms while it stops.
+    - An HTTP client times out after 5 s, which a busy machine may exceed. Here it waits for a minute.
+    - An HTTP client reads the system's certificates in 25 ms. Here all clients share what the first one read.
+    - SQLAlchemy compiles each statement once per engine. Here all engines of one kind of database share them.
+    - A server proves the lifetimes of its container in 70 ms. Here each graph is proved once.
+    - The import of Telegram's SDK builds all of its types in 5 s. Here each is built when it is first used.
+    - FastAPI and the proof of lifetimes inspect the same functions and types for every server. Here they do it once.
+    - A server loads all of Google's APIs at its start in 60 ms. Here each is loaded when it is first used.
+    - The bot waits between two messages in a Telegram chat. Here it does not; tests of that pass the times.
+    - A call to Google that failed temporarily is repeated after a second. Here it is repeated after 5 ms.
+    - The client of models retries after half a second, and then after a second. Here it retries after 5 ms.
+    - Hypothesis reads all of the code for constants to try. Here it tries its own and those of the test.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(uvicorn.server, "asyncio", _Impatient("asyncio"))
@@ -75,12 +75,12 @@ class _Impatient(ModuleType):
 
     @staticmethod
     async def sleep(seconds: float) -> None:
-        """Sleep at most for a glance."""
+        """Sleep for 5 ms at most."""
         await asyncio.sleep(min(seconds, _GLANCE_SECONDS))
 
 
 class _ShouldExit:
-    """The attribute `should_exit` of Uvicorn's servers, which wakes the server that is told to."""
+    """The attribute `should_exit` of Uvicorn's servers, which wakes a server when it is set."""
 
     def __get__(self, server: Any, owner: type) -> bool:
         return server is not None and self._told(server).is_set()
@@ -96,7 +96,7 @@ class _ShouldExit:
 
 
 async def _until_told(server: uvicorn.Server) -> None:
-    """Serve until the server is told to stop; its Date header stays as it was at the start."""
+    """Serve until the server is stopped; its Date header stays as it was at the start."""
     await server.on_tick(0)
     await _ShouldExit._told(server).wait()
 
@@ -104,7 +104,8 @@ async def _until_told(server: uvicorn.Server) -> None:
 class _SharedStatements:
     """The attribute `_compiled_cache` of SQLAlchemy's engines, one for all; an engine's own is never used.
 
-    A compiled statement depends on the kind of database alone, as all engines here are made with the same arguments.
+    A compiled statement depends only on the kind of database, because all engines here are made with the same
+    arguments.
     """
 
     def __init__(self) -> None:
@@ -114,7 +115,7 @@ class _SharedStatements:
         return self
 
     def __set__(self, engine: object, value: object) -> None:
-        """Ignore an engine's own."""
+        """Ignore an engine's own cache."""
 
     def get(self, key: tuple[Any, ...]) -> Any:
         """Return the compiled statement, or None."""

@@ -58,7 +58,7 @@ def settings_of(root: str, differences: Differences, **changes: Any) -> Connecti
 
 
 class PresetSettings(ConnectionSettings):
-    """Settings of a preset as they are, but for the hosts of its addresses: all of them are the sandbox's."""
+    """The settings of a preset, with all its addresses moved to the sandbox's host."""
 
     root: str
 
@@ -88,7 +88,6 @@ class HubApp:
         app: The deployment; people write to it over HTTP.
         sandbox: The provider that they connect as `github`.
         root: The provider's address.
-        others: Further sandboxes, by the connection's name.
     """
 
     def __init__(self, app: AppClient, sandbox: OAuthSandbox, root: str) -> None:
@@ -98,11 +97,11 @@ class HubApp:
         self.container: Application = app.container
 
     def browser(self) -> httpx2.AsyncClient:
-        """Return a browser of somebody's own."""
+        """Return a new browser."""
         return httpx2.AsyncClient(transport=self.app.client._transport, base_url=PUBLIC_URL)
 
     async def say(self, principal: Principal, text: str, **body: Any) -> dict[str, Any]:
-        """Send a message, and return what came of it."""
+        """Send a message, and return its status."""
         answer = await self.app.ask(principal, text, **{"conversation": principal.user, **body})
         told: dict[str, Any] = answer.json()
         return told
@@ -117,13 +116,13 @@ class HubApp:
         return path_of(told.get("consent_url") or told["answer"])
 
     async def authorize(self, browser: httpx2.AsyncClient, link: str) -> str:
-        """Open a link and press its button; return the provider's consent page."""
+        """Open a link and press its button; return the address of the provider's consent page."""
         await browser.get(link)
         opened = await browser.post(link)
         return opened.headers["location"]
 
     async def allow(self, page: str, account: str, **fields: str) -> str:
-        """Consent at the provider; return the callback."""
+        """Consent at the provider, and return the callback's path."""
         async with httpx2.AsyncClient() as at_provider:
             answer = await at_provider.post(page, data={"account": account, "decision": "allow", **fields})
         assert answer.status_code == 303, answer.text
@@ -135,7 +134,7 @@ class HubApp:
         return await browser.get(answer.headers["location"]) if answer.status_code == 303 else answer
 
     async def connect(self, principal: Principal, link: str | None = None, **fields: str) -> dict[str, Any]:
-        """Take a person through their consent, the code included; return the reply to the code."""
+        """Take a person through their consent, including the code; return the reply to the code."""
         async with self.browser() as browser:
             page = await self.authorize(browser, link or await self.link(principal))
             shown = await self.finish(browser, await self.allow(page, principal.user, **fields))
@@ -167,15 +166,15 @@ async def open_hub(
     before: Callable[[ASGIApp], ASGIApp] = lambda app: app,
     **changes: Any,
 ) -> AsyncIterator[HubApp]:
-    """Run a deployment with one connection, `github`, to a sandbox with these differences.
+    """Run a deployment with two connections, `github` and `other`, to a sandbox with these differences.
 
     Args:
-        folder: Where keys are kept.
-        differences: The sandbox's.
-        database: The database's URL; a file in the folder when it is None.
+        folder: The folder for keys.
+        differences: The sandbox's differences.
+        database: The database's URL; a file in the folder if None.
         prepare: Called with the container before anything is built.
-        preset: The provider of the connection, whose preset is taken as it is.
-        before: Returns an application that stands before the sandbox's.
+        preset: The provider whose preset describes the connection.
+        before: Returns an application in front of the sandbox's.
         changes: Other settings of the connection.
     """
     sandbox = OAuthSandbox(
@@ -201,7 +200,7 @@ async def open_hub(
 
 
 async def consent(link: str, account: str, *, allow: bool = True) -> httpx2.Response:
-    """Go from a link to the last page in a browser of one's own, over the network."""
+    """Go from a link to the last page in a new browser, over the network, and return that page."""
     async with httpx2.AsyncClient(timeout=30, follow_redirects=True) as browser:
         await browser.get(link)
         page = await browser.post(link)

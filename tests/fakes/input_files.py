@@ -1,4 +1,4 @@
-"""The files of one person's tool calls, where no Google is."""
+"""The input files of one person's tool calls, without a Google."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _APIS, _POOL = GoogleApis("http://127.0.0.1:9"), urllib3.PoolManager()
 
 
 def input_files(person: Principal, database: Database, channels: Mapping[str, Fetches]) -> InputFiles:
-    """What a person sent through these channels; no file is anywhere else."""
+    """Return the files that a person sent through these channels; no others exist."""
     google = GoogleClient(
         FakeCredentials("none"), _APIS, _POOL, LoopThreads(), Deadline.after(20), Recorder(), google_faults()
     )

@@ -1,4 +1,4 @@
-"""Commands run as processes of their own, on a database and a Google that the test looks at."""
+"""Commands that run in their own processes, on a database and a Google that the test inspects."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ from tests.fakes.sandbox import CLIENT_ID, CLIENT_SECRET, SandboxClient, on_loop
 
 @dataclass
 class DeputyInstallation:
-    """What the commands of one configuration work on.
+    """The configuration, database and Google on which commands run.
 
     Attributes:
         config: The configuration file.
+        google: The Google.
+        client: An application at Google, for actions that bypass Deputy.
         container: The test's own view of the same database.
-        client: An application at Google, for what happens behind Deputy's back.
     """
 
     config: Path
@@ -40,7 +41,7 @@ class DeputyInstallation:
     async def connect(
         self, principal: Principal, email: str, *scopes: str, expires_in: float = 3600.0
     ) -> ProviderTokens:
-        """Give this person a grant of that account."""
+        """Give this person a grant of that account, and return its tokens."""
         answer = await self.client.sign_in(email, *scopes)
         subject = next(person.subject for person in self.google.people if person.email == email)
         tokens = ProviderTokens(
@@ -54,11 +55,11 @@ class DeputyInstallation:
         return tokens
 
     def token_calls(self) -> int:
-        """How many refreshes Google was asked for."""
+        """Return the number of refreshes that Google was asked for."""
         return sum(call.method_id == "oauth.token.refresh_token" for call in self.google.calls)
 
     async def killed(self, steps: Sequence[str], *arguments: str) -> AsyncGenerator[int]:
-        """Run a command once a step, each time killed there (see `tests.fakes.killed`); yields the exit codes."""
+        """Run a command once per step, killing it there each time (see `tests.fakes.killed`); yield the exit codes."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tests.fakes.killed", *steps, "--", *arguments, "-c", str(self.config),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
@@ -78,7 +79,7 @@ class DeputyInstallation:
 
 @asynccontextmanager
 async def open_installation(folder: Path, database_url: str) -> AsyncIterator[DeputyInstallation]:
-    """A configuration in a folder, with a Google on loopback that rotates refresh tokens."""
+    """Yield a configuration in a folder, with a Google on loopback that rotates refresh tokens."""
     google = sandbox()
     async with on_loopback(google) as (base_url, client):
         tree = {

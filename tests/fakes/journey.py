@@ -1,4 +1,4 @@
-"""All that happens between a person and Deputy: consent, reading, sending with approval, a refresh, errors, the end."""
+"""A person's whole journey with Deputy: consent, reading, sending with approval, a refresh, and errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class PryingGmail(GmailToolkit):
     """Gmail with a tool that fails with a mail's text in its error. Lives for one request.
 
     Attributes:
-        meanwhile: Called while the tool runs, with a mail in hand.
+        meanwhile: Called while the tool runs and holds a mail.
     """
 
     meanwhile: Callable[[], Awaitable[None]]
@@ -38,7 +38,7 @@ class PryingGmail(GmailToolkit):
 
 
 def prying(container: Application, meanwhile: Callable[[], Awaitable[None]]) -> None:
-    """Put the prying toolkit in Gmail's place."""
+    """Replace Gmail by the prying toolkit."""
     toolkit = type("PryingGmail", (PryingGmail,), {"meanwhile": staticmethod(meanwhile)})
     for provider in container.toolkits.providers.values():
         if isinstance(provider, Scoped) and provider.cls is GmailToolkit:
@@ -50,7 +50,7 @@ class Traveller:
     """One person on one channel.
 
     Attributes:
-        word: Stands in all that this person writes, and nowhere else.
+        word: Appears in everything that this person writes, and nowhere else.
         bearers: The fingerprints of all access tokens that they ever had.
     """
 
@@ -60,22 +60,22 @@ class Traveller:
     bearers: set[str] = field(default_factory=set, compare=False)
 
     async def ask(self, text: str) -> str:
-        """Say something, and return what comes back."""
+        """Send a message, and return the next reply."""
         (await self.driver.say(self.sender, text)).raise_for_status()
         return await self.driver.next(self.sender)
 
 
 def travellers(server: Server, *people: Sender) -> list[Traveller]:
-    """Everybody, on each channel."""
+    """Return every person on each channel."""
     drivers: list[ChannelDriver] = [HttpDriver(server), SlackDriver(server)]
     return [Traveller(driver, person) for driver in drivers for person in people]
 
 
 async def journey(server: Server, who: Traveller) -> None:
-    """One person's whole way, each step answered before the next one."""
+    """Make one person's whole journey; each step is answered before the next one."""
     await consent(server, who, await who.ask(QUESTION))
     await note_bearer(server, who)
-    shortest = min(server.google.mailbox(who.sender.email), key=lambda mail: len(mail.raw))  # shown in one post
+    shortest = min(server.google.mailbox(who.sender.email), key=lambda mail: len(mail.raw))  # fits into one post
     await who.ask(f"/gmail_read message_id={shortest.id}")
 
     asked = await who.ask(f'/gmail_send to=nobody@example.com subject="{who.word}" body="{who.word}"')
@@ -94,7 +94,7 @@ async def journey(server: Server, who: Traveller) -> None:
 
 
 async def consent(server: Server, who: Traveller, asked: str) -> str:
-    """Go by the link that a person was sent, and confirm with the code in their chat; all that they are told then."""
+    """Consent by the link in a message, confirm with the code in the chat, and return all replies."""
     link = CONSENT_LINK.search(asked)
     assert link is not None, asked
     code = code_on((await server.consent(link[0], who.sender.email)).raise_for_status())
@@ -105,7 +105,7 @@ async def consent(server: Server, who: Traveller, asked: str) -> str:
 
 
 async def note_bearer(server: Server, who: Traveller) -> str:
-    """Remember and return the access token that this person's grant has now."""
+    """Note and return the access token that this person's grant has now."""
     grant = await server.container.grants().find(who.driver.principal(who.sender))
     assert grant is not None
     who.bearers.add(str(fingerprint(grant.access_token)))
@@ -113,14 +113,14 @@ async def note_bearer(server: Server, who: Traveller) -> str:
 
 
 async def expire_access(server: Server, who: Traveller) -> None:
-    """Let Google end this person's access token before its time; the grant lives on."""
+    """Let Google expire this person's access token early; the grant stays valid."""
     token = await note_bearer(server, who)
     access = server.google._grants._access
     access[token] = replace(access[token], expires_at=0.0)
 
 
 async def all_travel(server: Server, *people: Sender) -> list[Traveller]:
-    """Everybody's whole way, on every channel at once."""
+    """Make everybody's whole journey, on every channel at once."""
     who = travellers(server, *people)
     await asyncio.gather(*(journey(server, each) for each in who))
     return who

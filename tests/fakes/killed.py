@@ -1,10 +1,10 @@
-"""`deputy`, or a refresh, in processes that are killed in the middle of it, each at a place of its own.
+"""Runs `deputy`, or a refresh, in processes that are killed in the middle, each at another place.
 
     python -m tests.fakes.killed app.users:Users.offboard=after nowhere=never -- users offboard --principal … -c …
     python -m tests.fakes.killed app.google.auth:GoogleAuth.refresh=before -- refresh --principal … -c …
 
-For every place there is one process, forked from this one, which kills itself with SIGKILL right before or after that
-method has run, so nothing of it is tidied up. Its exit code is printed; a line on standard input starts the next.
+For every place, one process is forked from this one; it kills itself with SIGKILL right before or after that method has
+run, so that nothing is cleaned up. Its exit code is printed; a line on standard input starts the next one.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from app.commands.common import configured
 from app.commands.container import opened_container
 from app.principal import Principal
 from app.settings import Settings
-from containers import build as _build  # before the forks, each of which would else import it
+from containers import build as _build  # before the forks, so that not each of them imports it
 from containers.application import Application
 
 assert _build
-LEASE_SECONDS = 1.0  # so that tests need not wait for 15
+LEASE_SECONDS = 1.0  # tests need not wait for 15
 
 
 def kill_at(place: str, when: str) -> None:
-    """Let a method, ``package.module:Class.method``, be the last thing that this process does, or not even that."""
+    """Let this process die right before or after the method ``package.module:Class.method`` runs."""
     module, _, path = place.partition(":")
     owner_name, _, name = path.partition(".")
     owner = getattr(importlib.import_module(module), owner_name)
@@ -54,8 +54,8 @@ async def refresh(settings: Settings, principal: Principal) -> None:
 
 
 def do(step: str, arguments: list[str]) -> None:
-    """Plant the end, then do what was asked."""
-    os.dup2(2, 1)  # standard output tells exit codes
+    """Plant the kill, then do what was asked."""
+    os.dup2(2, 1)  # standard output is for exit codes
     Application.refresh_leases.add_kwargs(lease_seconds=LEASE_SECONDS)
     place, _, when = step.partition("=")
     if place != "nowhere":
@@ -68,7 +68,7 @@ def do(step: str, arguments: list[str]) -> None:
 
 
 def main() -> None:
-    """Fork a process for each step, and tell how it ended."""
+    """Fork a process for each step, and print how it ended."""
     end = sys.argv.index("--")
     for step in sys.argv[1:end]:
         child = os.fork()

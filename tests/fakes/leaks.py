@@ -1,4 +1,4 @@
-"""What an error would show to whoever logs it."""
+"""The data that an error would reveal in a log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 def everything_in(error: BaseException) -> str:
-    """All that an error carries: its texts and fields, and those of the errors that it was raised from."""
+    """Return everything that an error contains: its texts and fields, and those of the errors that caused it."""
     chain = [error]
     while following := chain[-1].__cause__ or chain[-1].__context__:
         chain.append(following)
@@ -22,7 +22,7 @@ def everything_in(error: BaseException) -> str:
 
 
 def log_statements(database: Database) -> None:
-    """Log every statement with its parameters, as a driver that is being debugged would."""
+    """Log every statement with its parameters, as a driver does that is being debugged."""
 
     def note(_connection: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
         log.debug("%s %r", statement, parameters)

@@ -12,7 +12,7 @@ import pytest
 
 
 class LeapingClock:
-    """The clock of the running event loop, which a test puts forward; its timers go off when they are due by it."""
+    """The clock of the running event loop, which a test can advance; timers expire by this clock."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         loop = asyncio.get_running_loop()
@@ -20,7 +20,7 @@ class LeapingClock:
         patch.setattr(loop, "time", lambda: time() + self._ahead)
 
     def leap(self, seconds: float) -> None:
-        """Put the clock forward."""
+        """Advance the clock."""
         self._ahead += seconds
 
 
@@ -35,7 +35,7 @@ class _Limits(ModuleType):
 
     @staticmethod
     def timeout(delay: float | None) -> asyncio.Timeout:
-        """Return the time limit, and remember it for what runs in it."""
+        """Return the time limit, and remember it for the code that runs in it."""
         limit = asyncio.timeout(delay)
         _LIMIT.set(limit)
         return limit

@@ -1,4 +1,4 @@
-"""A small HTTP server on loopback whose answers a test writes, and which records what it was asked."""
+"""A small HTTP server on loopback whose answers a test writes, and which records its requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.fakes.delays import delay
 
 @dataclass(frozen=True)
 class Received:
-    """One request that came in."""
+    """A request that came in."""
 
     method: str
     path: str
@@ -32,7 +32,7 @@ class Received:
 
 @dataclass(frozen=True)
 class Reply:
-    """What to answer; `drip` writes the body a byte at a time, with that many seconds between."""
+    """An answer; `drip` writes the body one byte at a time, with that many seconds between."""
 
     body: bytes = b"{}"
     status: int = 200
@@ -73,7 +73,7 @@ def serve(answer: Answer) -> Iterator[Loopback]:
             return False
 
         def log_message(self, *_: object) -> None:
-            """Keep quiet."""
+            """Print nothing."""
 
         def _answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))

@@ -1,4 +1,4 @@
-"""An MCP server over stdin and stdout that writes each call into a file before it answers; a script of its own.
+"""An MCP server over stdin and stdout, run as a script, that writes each call to a file before it answers.
 
 Usage: ``python mcp_ledger.py FILE``. A line is ``PID TOOL CALL``. A call whose name begins with ``hang`` never ends.
 """
@@ -13,7 +13,7 @@ from mcp.server import MCPServer
 
 
 def server(file: str) -> MCPServer:
-    """A server whose ledger is this file."""
+    """Return a server whose ledger is this file."""
     made = MCPServer("ledger")
 
     async def enter(tool: str, call: str) -> str:

@@ -30,18 +30,18 @@ from interfaces.listening import listening
 
 
 def settings_with(folder: Path, **servers: McpSettings) -> Settings:
-    """Settings of an agent that has the tools of these servers and no others."""
+    """Return the settings of an agent that has the tools of these servers and no others."""
     agent = AgentSettings(toolkits=tuple(servers))
     return settings_in(folder, agent=agent).model_copy(update={"mcp": MappingProxyType(servers)})
 
 
 def shared(url: str, *reads: str, refresh_seconds: float = 60.0) -> McpSettings:
-    """Settings of a server that knows nobody."""
+    """Return the settings of a server that does not know people."""
     return McpSettings(url=url, identity="none", reads=reads, refresh_seconds=refresh_seconds)
 
 
 class Office:
-    """What the tools of an MCP server did: each book that was written, and what was looked up."""
+    """The state behind the tools of an MCP server: the texts that were written, and what was looked up."""
 
     def __init__(self) -> None:
         self.written: list[str] = []
@@ -51,7 +51,7 @@ class Office:
         self.text = "open from nine to five"
 
     def server(self, *, look_up: str = "Look something up.") -> MCPServer:
-        """A new server over this office."""
+        """Return a new server for this office."""
         server = MCPServer("office")
 
         @server.tool(name="look-up", description=look_up)
@@ -79,15 +79,15 @@ class Office:
 
 
 class Before(Protocol):
-    """Stands before an MCP server."""
+    """An application in front of an MCP server."""
 
     def over(self, app: ASGIApp) -> ASGIApp:
-        """Return an application before this one."""
+        """Return an application that wraps this one."""
         ...
 
 
 class Older:
-    """An MCP server that knows nothing newer than protocol 2025-11-25, which has sessions.
+    """Hides from clients everything newer than protocol 2025-11-25, which has sessions.
 
     Attributes:
         sessions: The sessions that were used, each with the bearers of its requests.
@@ -99,7 +99,7 @@ class Older:
         self.ended: set[str] = set()
 
     def over(self, app: ASGIApp) -> ASGIApp:
-        """Return an application before this one, which hides what is newer."""
+        """Return an application that wraps this one and hides newer methods."""
 
         async def older(scope: Scope, receive: Receive, send: Send) -> None:
             headers = Headers(scope=scope)
@@ -119,12 +119,12 @@ class Older:
 async def serving(
     server: MCPServer, url: str = "http://127.0.0.1:0", *, older: Before | None = None
 ) -> AsyncIterator[str]:
-    """Serve MCP over HTTP until the block ends; yields the address, which an `url` of an earlier server chooses."""
+    """Serve MCP over HTTP until the block ends, at the port of `url` if it has one; yield the address."""
     app: ASGIApp = server.streamable_http_app(host="127.0.0.1")
     app = older.over(app) if older else app
     started, stop = asyncio.Event(), asyncio.Event()
 
-    async def run() -> None:  # in one task, though a fixture begins and ends in two
+    async def run() -> None:  # in one task, although a fixture begins and ends in two
         async with server.session_manager.run():
             started.set()
             await stop.wait()
@@ -145,7 +145,7 @@ ACCOUNTS = ConnectionSettings(
 
 
 def owner_in(token: str) -> str | None:
-    """Return the person whom a token of `FakeTokens` names, or None if it is none."""
+    """Return the person named by a token of `FakeTokens`, or None if it is another token."""
     return token.removeprefix("token-").rpartition("-")[0] if token.startswith("token-") else None
 
 
@@ -154,10 +154,10 @@ class PersonalOffice(TokenVerifier):
     """An MCP server that knows people by their tokens, and keeps a book for each.
 
     Attributes:
-        whose: Returns whose a token is, or None if it is not valid.
-        callers: Whose each call was, as their token said, with the argument of the call.
-        books: What each person has written.
-        refused: The people whose tokens it takes no longer.
+        whose: Returns the person that a token belongs to, or None if it is not valid.
+        callers: The person of each call, according to the token, and its argument.
+        books: The texts that each person has written.
+        refused: The people whose tokens it no longer accepts.
     """
 
     whose: Callable[[str], str | None] = owner_in
@@ -172,7 +172,7 @@ class PersonalOffice(TokenVerifier):
         return AccessToken(token=token, client_id="deputy", scopes=[], subject=name)
 
     def server(self) -> MCPServer:
-        """A new server over these books."""
+        """Return a new server for these books."""
         auth = AuthSettings(
             issuer_url=AnyHttpUrl("https://issuer.example"),
             resource_server_url=AnyHttpUrl("http://127.0.0.1/mcp"),
@@ -201,6 +201,6 @@ class PersonalOffice(TokenVerifier):
 
 
 def personal_settings(folder: Path, url: str, *reads: str) -> Settings:
-    """Settings of an agent with a server that people reach with their own accounts."""
+    """Return the settings of an agent with a server that people reach with their own accounts."""
     server = McpSettings(url=url, connection="accounts", reads=reads)
     return settings_with(folder, office=server).model_copy(update={"connections": {"accounts": ACCOUNTS}})

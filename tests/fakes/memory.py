@@ -1,4 +1,4 @@
-"""Where files are kept that are thrown away: in memory, as on disk each commit of SQLite's waits for the device."""
+"""A folder in memory for temporary files, because on disk every SQLite commit waits for the device."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ _ROOM = 2**30  # bytes
 
 
 def folder_in_memory() -> Path | None:
-    """Return a folder whose files are in memory, or None where there is none or it has no room."""
+    """Return a folder whose files are in memory, or None if there is no such folder or it is full."""
     has_room = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM
     return _MEMORY if has_room else None

@@ -13,9 +13,9 @@ from app.supervisor import cancel
 
 
 class Life:
-    """Gives a process a number of steps; before the next one it stands still for ever.
+    """Gives a process a number of steps; before the next one it stops forever.
 
-    Standing still is what a kill looks like from outside: no handler and no `finally` runs.
+    From outside this looks like a kill: no handler and no `finally` runs.
     """
 
     def __init__(self, steps: int) -> None:
@@ -24,20 +24,20 @@ class Life:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def step(self) -> None:
-        """Take a step."""
+        """Take a step, or stop forever if none is left."""
         if self._left.locked():
             self._stands.set()
         await self._left.acquire()
 
     async def one_more(self) -> None:
-        """Take the step before which it stands, and no other."""
+        """Allow exactly one more step."""
         self._stands.clear()
         self._left.release()
         await self._ended()
 
     @asynccontextmanager
     async def lived(self, life: Coroutine[Any, Any, None]) -> AsyncIterator[bool]:
-        """Begin a life; once it stands still or has ended, yield whether it has ended."""
+        """Begin a life; once it stops or has ended, yield whether it has ended."""
         before = asyncio.all_tasks()
         self._tasks = {asyncio.create_task(life)}
         try:
@@ -56,17 +56,17 @@ class Life:
 
 
 class MortalNotes(ChannelNotes):
-    """The notes of one process, each of which is a step of its life."""
+    """The notes of one process; each access is a step of its life."""
 
     def __init__(self, notes: ChannelNotes, life: Life) -> None:
         self._notes, self._life = notes, life
 
     async def is_open(self, message: StoredMessage) -> bool:
-        """As `ChannelNotes` does it."""
+        """Take a step, then do as `ChannelNotes` does."""
         await self._life.step()
         return await self._notes.is_open(message)
 
     async def keep(self, message: StoredMessage, notes: Mapping[str, Any] | None, *, while_open: bool) -> bool:
-        """As `ChannelNotes` does it."""
+        """Take a step, then do as `ChannelNotes` does."""
         await self._life.step()
         return await self._notes.keep(message, notes, while_open=while_open)

@@ -1,4 +1,4 @@
-"""What channels note, kept in memory by all of one test's processes."""
+"""The notes of channels, kept in memory and shared by all processes of one test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class RememberedNotes(ChannelNotes):
     Attributes:
         kept: The notes of each message, by its id.
         ended: The ids of messages that have ended.
-        attempts: The latest attempt of each message, by its id; the first if it is not named.
+        attempts: The latest attempt of each message, by its id; 1 by default.
     """
 
     def __init__(self) -> None:
@@ -24,11 +24,11 @@ class RememberedNotes(ChannelNotes):
         self.attempts: dict[str, int] = {}
 
     async def is_open(self, message: StoredMessage) -> bool:
-        """Whether the message has not ended."""
+        """Return whether the message has not ended."""
         return message.message_id not in self.ended and self._is_latest(message)
 
     async def keep(self, message: StoredMessage, notes: Mapping[str, Any] | None, *, while_open: bool) -> bool:
-        """Keep them, unless another attempt has begun, or the message has ended and may not have."""
+        """Keep the notes, unless another attempt has begun, or the message has ended and `while_open` is set."""
         if not self._is_latest(message) or (while_open and message.message_id in self.ended):
             return False
         self.kept[message.message_id] = notes and {**notes}

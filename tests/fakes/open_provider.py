@@ -1,4 +1,4 @@
-"""An authorization server that clients meet for the first time: they register themselves, or are a document."""
+"""An authorization server for clients that it does not know: they register, or their id is a metadata document."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _GRANTS = {"authorization_code", "refresh_token"}
 
 @dataclass(frozen=True)
 class Openness:
-    """How clients that the server has never met become known.
+    """The ways in which unknown clients become known to the server.
 
     Attributes:
-        registers: They register themselves (RFC 7591).
-        documents: The address of their metadata document is their id.
+        registers: Whether they can register (RFC 7591).
+        documents: Whether the address of their metadata document can be their id.
         challenges: The code challenge methods that the metadata lists; None leaves them out.
     """
 
@@ -43,10 +43,10 @@ REGISTERS = Openness(registers=True)
 
 
 class OpenProvider(OAuthSandbox):
-    """The sandbox's provider for clients that it has not met, with tokens for one API alone (RFC 8707).
+    """The sandbox's provider for unknown clients, with tokens for one API alone (RFC 8707).
 
     Attributes:
-        registered: Each registration, as the client asked for it.
+        registered: Each registration, as the client sent it.
         fetched: The addresses of the documents that were fetched.
         open_http: Opens the client that fetches them.
     """
@@ -58,18 +58,18 @@ class OpenProvider(OAuthSandbox):
         self._resource = resource
         self._openness = openness
         self._known: dict[str, tuple[RegisteredClient, frozenset[str]]] = {}
-        self._given: dict[int, tuple[str, str]] = {}  # by a grant's number: its client and its resource
+        self._given: dict[int, tuple[str, str]] = {}  # client and resource, by a grant's number
         self.registered: list[dict[str, Any]] = []
         self.fetched: list[str] = []
         self.open_http: Callable[[], httpx2.AsyncClient] = partial(httpx2.AsyncClient, trust_env=False)
         self.app.router.routes.append(Route("/register", self._register, methods=["POST"]))
 
     def forget(self) -> None:
-        """Forget all clients, as a server does that keeps them in its memory and starts again."""
+        """Forget all clients, as a server does that keeps them in memory and is restarted."""
         self._known.clear()
 
     def grant_of(self, token: str) -> AppGrant | None:
-        """Return the grant that an access token stands for, while it is good."""
+        """Return the grant of an access token, as long as it is valid."""
         return self.state.find(token, self._now())
 
     def resource_of(self, grant: AppGrant) -> str:
@@ -77,7 +77,7 @@ class OpenProvider(OAuthSandbox):
         return self._given[grant.number][1]
 
     def move(self, grant: AppGrant, resource: str) -> None:
-        """Let a grant's tokens be for another API."""
+        """Make a grant's tokens valid for another API instead."""
         self._given[grant.number] = (self._given[grant.number][0], resource)
 
     async def _register(self, request: Request) -> Response:
@@ -128,7 +128,7 @@ class OpenProvider(OAuthSandbox):
         return super()._wrong_with({**asked, "client_id": self._client.client_id})
 
     async def _fields(self, request: Request) -> dict[str, str]:
-        """Return the fields, if they are a known client's, for the API, and of a grant to this client."""
+        """Return the fields, if they are those of a known client, for the API, and of a grant to this client."""
         if self.failure is not None:
             raise RefusedError("temporarily_unavailable", self.failure)
         async with request.form() as form:
@@ -150,7 +150,7 @@ class OpenProvider(OAuthSandbox):
         return fields
 
     async def _meet(self, client_id: str) -> None:
-        """Fetch the document that a client's id is the address of."""
+        """Fetch the metadata document if the client's id is its address."""
         if client_id in self._known or not self._openness.documents or not client_id.startswith("http"):
             return
         self.fetched.append(client_id)

@@ -1,4 +1,4 @@
-"""Ports for servers whose address has to be known before they listen."""
+"""Ports for servers whose address must be known before they listen."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import socket
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on.
+    """Return a port of 127.0.0.1 on which nobody listens.
 
-    Below the ports that the kernel gives to whoever asks for any, or one of those would have it by then.
+    It is below the kernel's ephemeral ports, because one of those could be taken by another socket before the server
+    starts.
     """
     while True:
         port = secrets.choice(range(20_000, 32_000))

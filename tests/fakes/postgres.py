@@ -1,4 +1,4 @@
-"""A real PostgreSQL for the length of a test session: its own cluster, a free loopback port, no privileges."""
+"""A real PostgreSQL for one test session: its own cluster, on a free loopback port, without privileges."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tests.fakes.ports import free_port
 from tests.guards import processes
 
 _USER = "deputy"
-_BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)  # Debian's place, the newest first
+_BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)  # Debian's folders, the newest first
 
-# The data is thrown away: nothing need reach the disk, be copied for a replica, or be vacuumed.
+# The data is temporary: it need not reach the disk, be replicated, or be vacuumed.
 _FORGETFUL = "-c fsync=off -c full_page_writes=off -c wal_level=minimal -c max_wal_senders=0 -c autovacuum=off"
 
 
 def find_binaries() -> Path | None:
-    """The folder with `initdb` and `postgres`, or None where PostgreSQL's server is not installed."""
+    """Return the folder with `initdb` and `postgres`, or None if PostgreSQL's server is not installed."""
     on_path = shutil.which("initdb")
     candidates = [*_BINARIES, *([Path(on_path).resolve().parent] if on_path else [])]
     return next((folder for folder in candidates if (folder / "initdb").exists()), None)
@@ -32,7 +32,7 @@ def find_binaries() -> Path | None:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A server that runs.
+    """A running server.
 
     Attributes:
         url: For SQLAlchemy, without a database; the same after a restart.
@@ -43,7 +43,7 @@ class Cluster:
     _owner: str | None
 
     def restart(self, mode: Literal["fast", "immediate"]) -> None:
-        """Restart it, and return when it answers: every connection breaks, and nothing that was committed is gone.
+        """Restart the server and return when it answers: every connection breaks, and committed data stays.
 
         Args:
             mode: ``fast`` rolls open transactions back; ``immediate`` crashes, and recovers at its start.
@@ -55,8 +55,8 @@ class Cluster:
 def running_postgres(binaries: Path) -> Iterator[Cluster]:
     """Start a cluster in a temporary folder and stop it at the end.
 
-    The folder is in memory where there is room, as every new database writes eight megabytes.
-    PostgreSQL refuses to run as root, so there it runs as the user that Debian's package made.
+    The folder is in memory if there is room, because every new database writes eight megabytes. PostgreSQL refuses to
+    run as root, so root runs it as the user that Debian's package creates.
     """
     owner = "postgres" if os.geteuid() == 0 else None
     folder = Path(tempfile.mkdtemp(prefix="deputy-postgres-", dir=folder_in_memory()))

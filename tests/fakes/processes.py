@@ -20,13 +20,13 @@ from app.settings import Settings
 from tests.fakes.environment import Environment
 from tests.fakes.server import NO_REUSE, PATIENCE_SECONDS
 
-_START_SECONDS = 120.0  # a start takes two seconds of CPU, of which other processes may want their share
+_START_SECONDS = 120.0  # a start takes two seconds of CPU, and other processes compete for it
 
 
 def write_config(
     path: Path, environment: Environment, model: ModelSettings, database_url: str, *, port: int, **delivery: Any
 ) -> Path:
-    """Write a configuration file for a process in this environment: Slack and HTTP, a model, and any database."""
+    """Write the configuration of a process in this environment, with Slack, HTTP, a model and a database; return it."""
     settings: Settings = environment.settings
     google, slack, keys = settings.google, settings.interfaces.slack, settings.key_ring.file
     assert google.client_secret is not None
@@ -63,10 +63,11 @@ def write_config(
 
 @dataclass
 class DeputyProcess:
-    """A process that is at work.
+    """A running process.
 
     Attributes:
-        client: Reaches its server; a worker has none.
+        running: The process.
+        client: An HTTP client for its server; useless for a worker.
     """
 
     running: asyncio.subprocess.Process
@@ -74,22 +75,22 @@ class DeputyProcess:
 
     @property
     def pid(self) -> int:
-        """Its number."""
+        """Return the process id."""
         return self.running.pid
 
     def send(self, number: signal.Signals) -> None:
-        """Send it a signal."""
+        """Send the process a signal."""
         os.kill(self.pid, number)
 
     async def end(self, number: signal.Signals) -> int:
-        """Send it a signal, and wait for its end; returns its exit code."""
+        """Send the process a signal, wait for its end, and return its exit code."""
         self.send(number)
         return await asyncio.wait_for(self.running.wait(), PATIENCE_SECONDS)
 
 
 @asynccontextmanager
 async def deputy_process(command: str, config: Path) -> AsyncIterator[DeputyProcess]:
-    """Run ``deputy serve`` or ``deputy worker``, at work before this is entered; killed when the context ends."""
+    """Run ``deputy serve`` or ``deputy worker``, and yield it once it is ready; kill it when the block ends."""
     port = yaml.safe_load(config.read_text())["server"]["port"]
     running = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", "from app.cli import main; main()", command, "--config", str(config)),

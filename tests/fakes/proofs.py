@@ -1,4 +1,4 @@
-"""The proof of lifetimes at the start of a server, which takes a quarter of a short test's time."""
+"""A cache for the proof of lifetimes at a server's start, which takes a quarter of a short test's time."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from tests.fakes.remembering import _lasting
 
 _PROVES = Callable[[Application, Settings], Awaitable[Proof]]
 _PLAIN = (str, int, float, bool, type(None))
-_ALWAYS = ("tests/attacks/", "tests/isolation/")  # where it is a part of what is claimed
+_ALWAYS = ("tests/attacks/", "tests/isolation/")  # where the proof is part of what is tested
 
 
 class _UnknownError(Exception):
-    """A part of the graph is one test's own, so the graph was not proved before."""
+    """A part of the graph is defined by a test, so the graph was not proved before."""
 
 
 def proved_once(prove: _PROVES) -> _PROVES:
-    """Return a proof that only builds the singletons of a container whose graph it has proved in this process.
+    """Return a proof that only builds the singletons of a container whose graph was proved in this process.
 
     Two graphs are the same if their providers have the same names, kinds, products, arguments and overrides; addresses,
-    secrets and limits may differ. A graph with a class or a function that a test defines is proved each time, as are
-    agents of agno's and everything in the tests of isolation and of attacks. A direct call of `prove_lifetimes` proves
-    all of it.
+    secrets and limits may differ. A graph with a class or function that a test defines is proved each time, and so are
+    agno agents and everything in the tests of isolation and of attacks. A direct call of `prove_lifetimes` always
+    proves everything.
     """
     known: dict[tuple[object, ...], Proof] = {}
 
@@ -53,10 +53,10 @@ def proved_once(prove: _PROVES) -> _PROVES:
 
 
 def _described(graph: Graph) -> Iterator[object]:
-    """Yield what the proof depends on, of every provider in order.
+    """Yield everything that the proof depends on, for each provider in order.
 
     Raises:
-        _UnknownError: A class or a function is not a module's own.
+        _UnknownError: A class or a function is not defined at the top of a module.
     """
     numbers = {provider: number for number, provider in enumerate(graph.order)}
     for provider, edges in graph.edges.items():
@@ -77,7 +77,7 @@ def _values(provider: AnyProvider) -> Iterator[object]:
 
 
 def _kind(value: object) -> object:
-    """Return a class or a function itself, and of another value its class."""
+    """Return a class or function itself, and the class of any other value."""
     if isinstance(value, _PLAIN):
         return type(value)
     if isinstance(value, list | tuple | set | frozenset):

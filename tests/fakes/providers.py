@@ -1,4 +1,4 @@
-"""Google alone as the provider of accounts, for tests of a single part."""
+"""Google as the only provider of accounts, for tests of a single part."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.oauth.provider import GOOGLE, Providers
 
 
 class GoogleInName:
-    """A Google that is called nowhere: it has a name for people, and what it is asked it passes on."""
+    """A Google that is never called: it has the texts that people read, and passes requests on to an endpoint."""
 
     name, title = GOOGLE, "Google"
     manage_url = "https://myaccount.google.com/connections"
@@ -22,7 +22,7 @@ class GoogleInName:
         self._endpoint = endpoint
 
     def permission(self, oauth_scope: str) -> str:
-        """Return the scope."""
+        """Return the scope unchanged."""
         return oauth_scope
 
     def __getattr__(self, name: str) -> Any:
@@ -33,6 +33,6 @@ def google_alone(endpoint: Any = None) -> Providers:
     """Return the providers of a configuration without connections.
 
     Args:
-        endpoint: What is asked to refresh and to revoke; a whole `GoogleAuth` stands for itself.
+        endpoint: Refreshes and revokes; a complete `GoogleAuth` is used as it is.
     """
     return Providers({GOOGLE: endpoint if hasattr(endpoint, "check_callback") else GoogleInName(endpoint)})

@@ -35,7 +35,7 @@ _FRESH_SECONDS = 900.0  # the youngest letter is an hour old when it is written
 def remember(patch: pytest.MonkeyPatch) -> None:
     """Cache signatures, annotations, scopes' code, FastAPI's parameters, Google's parameter names, mail, schemas.
 
-    Signatures are cached for functions and classes of modules only, because others are freed.
+    Signatures are cached only for functions and classes of modules, because others are freed.
     """
     patch.setattr(inspect, "signature", _signatures())
     patch.setattr(signatures, "_annotated", _annotations())
@@ -96,7 +96,7 @@ def _type_hints() -> Callable[..., dict[str, Any]]:
 
 
 def _dependants() -> Callable[..., Dependant]:
-    """Return FastAPI's search for what a function depends on, which takes a third of the time of making an app."""
+    """Return FastAPI's search for a function's dependencies, with a cache; it takes a third of an app's making."""
     find, known = dependencies.get_dependant, dict[Hashable, Dependant]()
 
     def dependant(*, path: str, call: Callable[..., Any], **how: Any) -> Dependant:
@@ -114,7 +114,7 @@ def _dependants() -> Callable[..., Dependant]:
 
 
 def _of_endpoint(find: Callable[[Callable[..., Any]], Any]) -> Callable[[Callable[..., Any]], Any]:
-    """Return a function of FastAPI's that looks at an endpoint, with a cache."""
+    """Return a function of FastAPI's that inspects an endpoint, with a cache."""
     known: dict[Hashable, Any] = {}
 
     def found(endpoint: Callable[..., Any]) -> Any:
@@ -187,7 +187,7 @@ def _copied(mailbox: Mailbox) -> Mailbox:
 
 
 def _create() -> Callable[[sa.Connection, str], None]:
-    """Return the making of a new SQLite file's schema, which executes the statements that the first one was made by."""
+    """Return a function that makes a new SQLite file's schema by executing the statements that made the first one."""
     make, known = new_file.create, list[str]()
 
     def create(connection: sa.Connection, newest: str) -> None:

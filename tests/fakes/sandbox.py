@@ -1,4 +1,4 @@
-"""A client of the sandbox's Google: what a browser and an application do to get tokens."""
+"""A client of the sandbox's Google that gets tokens as a browser and an application do."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class Clock:
 
 
 def sandbox(**changes: Any) -> GoogleSandbox:
-    """A sandbox with this module's client."""
+    """Return a sandbox with this module's client."""
     client = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "redirect_uris": frozenset({REDIRECT_URI})}
     return GoogleSandbox(**{**client, **changes})
 
 
 class SandboxClient:
-    """One application at the sandbox, and the browsers of those who use it; `http` reaches the sandbox.
+    """One application at the sandbox, and the browsers of its users; `http` reaches the sandbox.
 
     Attributes:
         verifier: The PKCE verifier of every request of this client.
@@ -58,7 +58,7 @@ class SandboxClient:
         self.verifier = secrets.token_urlsafe(48)
 
     def asks(self, *scopes: str, **changes: str) -> dict[str, str]:
-        """The parameters of an authorization request; a change to "" leaves one out."""
+        """Return the parameters of an authorization request; a change to "" leaves one out."""
         digest = hashlib.sha256(self.verifier.encode()).digest()
         parameters = {
             "client_id": CLIENT_ID,
@@ -76,7 +76,7 @@ class SandboxClient:
     async def decide(
         self, email: str, *scopes: str, decision: str = "allow", granted: Iterable[str] | None = None, **changes: str
     ) -> dict[str, str]:
-        """Post the consent page's form; the parameters with which the sandbox sends the browser back."""
+        """Post the consent page's form; return the parameters with which the sandbox redirects the browser."""
         form: dict[str, Any] = {"email": email, "decision": decision}
         if granted is not None:
             form["granted"] = ["", *granted]
@@ -100,7 +100,7 @@ class SandboxClient:
         return await self.post_token(grant_type="refresh_token", refresh_token=refresh_token, **changes)
 
     async def sign_in(self, email: str, *scopes: str, **changes: str) -> dict[str, Any]:
-        """Tokens of this person, who allows everything."""
+        """Return the tokens of this person, who allows everything."""
         answer = await self.decide(email, *scopes, **changes)
         response = await self.exchange(answer["code"])
         assert response.status_code == 200, response.text
@@ -115,7 +115,7 @@ class SandboxClient:
 
 @asynccontextmanager
 async def in_memory(google: GoogleSandbox) -> AsyncIterator[SandboxClient]:
-    """A client that reaches the sandbox without a socket."""
+    """Yield a client that reaches the sandbox without a socket."""
     transport = httpx2.ASGITransport(google.app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
         yield SandboxClient(http)
@@ -123,19 +123,19 @@ async def in_memory(google: GoogleSandbox) -> AsyncIterator[SandboxClient]:
 
 @asynccontextmanager
 async def on_loopback(google: GoogleSandbox) -> AsyncIterator[tuple[str, SandboxClient]]:
-    """The sandbox served on loopback: its base URL and a client."""
+    """Serve the sandbox on loopback; yield its base URL and a client."""
     async with serve_loopback(google.app) as base_url, httpx2.AsyncClient(base_url=base_url) as http:
         yield base_url, SandboxClient(http)
 
 
 def encoded(mail: str | bytes) -> str:
-    """A message as the API takes it, in base64url; bytes as they are."""
+    """Return a message in base64url, as the API expects it; bytes stay as they are."""
     raw = mail if isinstance(mail, bytes) else mail.replace("\n", "\r\n").encode()
     return base64.urlsafe_b64encode(raw).decode()
 
 
 def gmail_service(base_url: str, credentials: Credentials) -> tuple[Any, AuthorizedHttp]:
-    """Google's own client of Gmail, led to the sandbox by its document's root, and the transport to be closed."""
+    """Return Google's own Gmail client, pointed to the sandbox by its document's root, and the transport to close."""
     path = files("googleapiclient") / "discovery_cache" / "documents" / "gmail.v1.json"
     document = json.loads(path.read_text()) | {"rootUrl": f"{base_url}/"}
     http = AuthorizedHttp(credentials, httplib2.Http(timeout=60))

@@ -1,4 +1,4 @@
-"""A model for tests: the offline one, that can also wait, repeat and remember."""
+"""A model for tests: the offline one, which can also wait, repeat and remember."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 class ScriptedModel:
     """Obeys ``wait`` (until the gate is open), ``repeat WORDS``, ``slowly WORDS``, ``search WORDS`` and ``recall``.
 
-    Otherwise it is the offline model. Where words are shown as they are written, ``slowly`` says its first word at once
-    and the others once the gate is open; ``search`` says its words, and then what it finds in the mailbox.
+    Otherwise it is the offline model. Where words are shown as they are written, ``slowly`` gives its first word at
+    once and the others once the gate is open; ``search`` gives its words, and then what it finds in the mailbox.
 
     Attributes:
-        gate: What ``wait`` waits for; closed at first.
-        begun: Every prompt that a run began with, in order.
+        gate: The gate that ``wait`` waits for; closed at first.
+        begun: The prompt of every run that began, in order.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class ScriptedModel:
     async def _stream(
         self, messages: list[ModelMessage], info: AgentInfo
     ) -> AsyncIterator[str | dict[int, DeltaToolCall]]:
-        """Say the same, for a channel that shows answers while they are written."""
+        """Stream the same answers, for a channel that shows answers while they are written."""
         prompt = _prompts(messages)[-1]
         command, _, words = prompt.partition(" ")
         if command == "slowly":
@@ -81,12 +81,12 @@ class ScriptedModel:
 
 
 def _is_begun(messages: list[ModelMessage]) -> bool:
-    """Whether a run has just begun."""
+    """Return whether a run has just begun."""
     return len(messages[-1].parts) == 1 and isinstance(messages[-1].parts[0], UserPromptPart)
 
 
 def _prompts(messages: list[ModelMessage]) -> list[str]:
-    """What the person wrote, in order."""
+    """Return the person's messages, in order."""
     return [
         part.content
         for message in messages

@@ -1,4 +1,4 @@
-"""A real server under test, and what a test does to it."""
+"""A real server under test, and a test's actions on it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from app.settings import Settings
 from app.toolkits.gmail import GmailToolkit
 from containers.application import Application
 from containers.testing import AppClient
-from containers.testing.app import PATIENCE_SECONDS as PATIENCE_SECONDS  # of everybody who waits for a server
+from containers.testing.app import PATIENCE_SECONDS as PATIENCE_SECONDS  # for every wait on a server
 from interfaces.slack.copies import EVENT_TYPE
 
 ADA, GRACE = "ada@sandbox.example", "grace@sandbox.example"
@@ -36,11 +36,9 @@ PORTFOLIO, PHONE_NUMBER = "506914307656634", "106540352242922"
 VERIFY_TOKEN, TEMPLATE = "meatyhamhock", "answer_waits"
 QUESTION = "show my unread mail"
 CONSENT_LINK = re.compile(r"https?://\S+/connect/google/[\w-]+")
-NOTICE = (
-    "Almost done: send `confirm` and the code from the page"  # comes with a scan, if the code has not come before it
-)
+NOTICE = "Almost done: send `confirm` and the code from the page"  # sent by a scan, unless the code comes first
 APPROVAL_CODE = re.compile(r"approve ([0-9a-f]{4,8})")
-# Uvicorn closes a connection that was idle for 5 s, by its own clock: a request must not go out on it just then.
+# Uvicorn closes a connection that was idle for 5 s, by its own clock, which could happen just as a request is sent.
 NO_REUSE = httpx2.Limits(max_keepalive_connections=0)
 
 GMAIL_SCOPES = frozenset(scope for spec in GmailToolkit.tools().values() for scope in spec.oauth_scopes)
@@ -49,10 +47,10 @@ T = TypeVar("T")
 
 
 async def eventually(look: Callable[[], T], patience_seconds: float = PATIENCE_SECONDS) -> T:
-    """What `look` returns once that is true.
+    """Return the result of `look` once it is true.
 
     Raises:
-        AssertionError: It was not within that time.
+        AssertionError: It was not true in time.
     """
     loop = asyncio.get_running_loop()
     end = loop.time() + patience_seconds
@@ -63,10 +61,10 @@ async def eventually(look: Callable[[], T], patience_seconds: float = PATIENCE_S
 
 
 class Ahead:
-    """The inbox's clock, so many seconds ahead: what it would do after a while it does now.
+    """A clock ahead of the real one, so that an inbox does now what it would do later.
 
     Attributes:
-        seconds: How many.
+        seconds: How far ahead it is.
     """
 
     def __init__(self, seconds: float = 0.0) -> None:
@@ -76,21 +74,21 @@ class Ahead:
         return time.time() + self.seconds
 
     def install(self, container: Application) -> None:
-        """Let the inbox go by this clock."""
+        """Make the inbox use this clock."""
         container.inbox.override(providers.Object(Inbox(container.database(), self, container.message_lease())))
 
 
 def hasty(container: Application) -> None:
-    """Let the worker hand back at once what is in work as the server stops."""
+    """Let the worker hand back its work almost at once when the server stops."""
     container.worker.add_kwargs(grace_seconds=0.05)
 
 
 class Server(AppClient):
-    """A server that runs in an environment, and what a test does to it.
+    """A server that runs in an environment, and a test's actions on it.
 
     Attributes:
-        base_url: Where it is.
-        settings: What it was built from.
+        base_url: The server's address.
+        settings: The settings that it was built from.
         google: The environment's Google.
         slack: The environment's Slack.
         telegram: The environment's Telegram.
@@ -116,11 +114,11 @@ class Server(AppClient):
         self.whatsapp = whatsapp
 
     async def consent(self, link: str, email: str, *, allow: bool = True) -> httpx2.Response:
-        """Open a consent link in a browser of its own and decide with that account; the last page."""
+        """Open a consent link in a new browser and decide with that account; return the last page."""
         return await visit(link, email, allow=allow)
 
     async def confirm(self, principal: Principal, page: httpx2.Response) -> None:
-        """Let this person confirm with the code that the last page shows, as if they wrote it in their chat."""
+        """Confirm as this person with the code on the last page, as if they sent it in their chat."""
         code = code_on(page.raise_for_status())
         assert code is not None, page.text
         assert isinstance(await self.container.confirmation().confirm(principal, code), Connected)
@@ -133,7 +131,7 @@ class Server(AppClient):
         *,
         provider: str = GOOGLE,
     ) -> None:
-        """Give this person a grant, for all that Gmail's tools need, by a link as they would be sent."""
+        """Give this person a grant, by default for all that Gmail's tools need, through a link as they would get it."""
         consent = self.container.consent()
         asked = await consent.ask(principal, frozenset(oauth_scopes), provider=provider)
         link = (await consent.sign_in(principal, asked)).url
@@ -142,7 +140,7 @@ class Server(AppClient):
         await self.confirm(principal, await visit(link, account, field=field))
 
     async def send_mail(self, principal: Principal, raw: str) -> None:
-        """Send a mail as this person, by Google's API and past Deputy."""
+        """Send a mail as this person through Google's API, bypassing Deputy."""
         grant = await self.container.grants().find(principal)
         assert grant is not None
         async with httpx2.AsyncClient(base_url=str(self.settings.google.api_root)) as client:
@@ -158,32 +156,32 @@ class Server(AppClient):
         return await self.slack.post_event(self.client, "/slack/events", event, retry_num)
 
     async def posts(self, channel: str, count: int) -> list[Post]:
-        """What was posted in a channel, once there are so many."""
+        """Return the posts in a channel, once there are this many."""
         return await eventually(lambda: found if len(found := self.posted(channel)) >= count else [])
 
     def posted(self, channel: str) -> list[Post]:
-        """What was posted in a channel so far, without what the scan tells at a time of its own."""
+        """Return the posts in a channel so far, without the notices that a scan sends at some time."""
         posts = [post for post in self.slack.posts if post.channel == channel and not is_unfinished(post)]
         return [post for post in posts if NOTICE not in post.text]
 
 
 def is_unfinished(post: Post) -> bool:
-    """Whether a post in Slack is an answer that is still being written: only a reply has its id."""
+    """Return whether a post in Slack is an answer that is still being written: only a reply has its id."""
     return not post.files and (post.metadata or {}).get("event_type") != EVENT_TYPE
 
 
 def user(name: str) -> str:
-    """A person's id in Slack."""
+    """Return a person's id in Slack."""
     return f"U0{name.upper()}"
 
 
 def direct(name: str) -> str:
-    """The id of their direct chat with the assistant in Slack."""
+    """Return the id of their direct chat with the assistant in Slack."""
     return f"D0{name.upper()}"
 
 
 def own_markers(google: GoogleSandbox, emails: Collection[str]) -> dict[str, set[str]]:
-    """The markers in everybody's mail, by address."""
+    """Return the markers in everybody's mail, by address."""
     return {
         email: {marker.lower() for letter in google.mailbox(email) for marker in MARKER.findall(letter.raw.decode())}
         for email in emails

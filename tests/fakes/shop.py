@@ -16,13 +16,13 @@ COPIES = {"type": "integer", "title": "Copies", "minimum": 1, "maximum": 10}
 
 
 class Shop(PersonalOffice):
-    """A server whose tool `order` asks how many copies before it orders, and keeps no answers itself.
+    """A server whose tool `order` asks for the number of copies before it orders, and does not store the answers.
 
     Attributes:
-        orders: Whose each order was, the book, and the answers to all that was asked.
-        rounds: The fields that are asked for, one round each.
-        message: What it asks.
-        pages: Asks that a page be opened, instead.
+        orders: The person, the book and the answers of each order.
+        rounds: The fields to ask for, one item for each round.
+        message: The question.
+        pages: The address of a page to open instead of answering; None to ask for fields.
         seen: Each request state that came back.
     """
 
@@ -41,7 +41,7 @@ class Shop(PersonalOffice):
         return server
 
     def add_to(self, server: MCPServer, *, known: bool = True) -> None:
-        """Give a server the tool; one that knows nobody calls everybody ``somebody``."""
+        """Give a server the tool; one that does not know people calls everybody ``somebody``."""
 
         async def order(book: str, context: Context[Any, Any]) -> str | mcp_types.InputRequiredResult:
             name = self.caller() if known else "somebody"
@@ -64,7 +64,7 @@ class Shop(PersonalOffice):
         server.add_tool(order, description="Order a book.")
 
     def caller(self) -> str:
-        """Return whose call this is."""
+        """Return the person whose call this is."""
         token = get_access_token()
         assert token is not None
         return token.subject or ""

@@ -1,4 +1,4 @@
-"""A way to a PostgreSQL that can fall silent: as a server whose machine is gone, which closes nothing."""
+"""A proxy to a PostgreSQL that can fall silent, like a server whose machine is gone and closes no connection."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tests.fakes.databases import PostgresDatabases
 
 @dataclass
 class SilencedPostgres:
-    """Forwards connections; while it is silent none is, nor any byte of those that were.
+    """Forwards connections; while silent, it forwards no byte of new or existing ones.
 
     Attributes:
-        databases: Whose addresses lead through it.
-        port: Where it listens.
-        opened: How many connections were made through it.
+        databases: The databases whose addresses lead through it.
+        port: The port on which it listens.
+        opened: The number of connections made through it.
     """
 
     databases: PostgresDatabases
@@ -40,7 +40,7 @@ class SilencedPostgres:
         return self._through(await self.databases.reopened(name))
 
     def fall_silent(self) -> None:
-        """Forward nothing more: what is connected stays so, and is never heard of again."""
+        """Forward nothing more: existing connections stay open and receive nothing."""
         self._silent = True
         for link in self._links:
             link.cancel()
@@ -52,7 +52,7 @@ class SilencedPostgres:
     async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: int) -> None:
         """Forward one connection."""
         self.opened += 1
-        self._dead.append(writer)  # kept open until the end, whatever happens
+        self._dead.append(writer)  # kept open until the end
         if self._silent:
             return
         there_reader, there_writer = await asyncio.open_connection(HOST, target)
@@ -63,7 +63,7 @@ class SilencedPostgres:
             link.add_done_callback(self._links.discard)
 
     async def end(self) -> None:
-        """Break everything off."""
+        """Break all connections."""
         self.fall_silent()
         for writer in self._dead:
             writer.transport.abort()
@@ -74,7 +74,7 @@ class SilencedPostgres:
 
 @asynccontextmanager
 async def open_silenced_postgres(databases: PostgresDatabases, server_url: str) -> AsyncIterator[SilencedPostgres]:
-    """A way to these databases, which listens until the context ends."""
+    """Yield a proxy to these databases, which listens until the block ends."""
     target = sa.make_url(server_url).port
     assert target is not None
 

@@ -20,7 +20,7 @@ def slack_channel(
     first_seconds: float = 0.0,
     every_seconds: float = 0.0,
 ) -> SlackChannel:
-    """The channel of one process, which begins to show an answer at once."""
+    """Return the channel of one process, which by default begins to show an answer at once."""
     notes = notes or RememberedNotes()
     answers = SlackAnswers(notes, first_seconds=first_seconds, every_seconds=every_seconds)
     return SlackChannel(OneWorkspace(token), f"{root}/api/", SlackHttp(), notes, answers, copies)

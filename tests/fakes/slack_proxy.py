@@ -1,4 +1,4 @@
-"""A proxy before Slack's Web API that records calls and refuses some."""
+"""A proxy in front of Slack's Web API that records calls and refuses some."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from containers.testing.app import PATIENCE_SECONDS as PATIENCE_SECONDS  # of everybody who waits for a server
+from containers.testing.app import PATIENCE_SECONDS as PATIENCE_SECONDS  # for every wait on a server
 
 
 class SlackProxy:
-    """Stands before Slack's Web API: writes down what is asked, and refuses as long as it is told to.
+    """A proxy in front of Slack's Web API that records calls and refuses those that a test names.
 
     Attributes:
         asked: The arguments of every call, oldest first.
-        faults: By channel, errors that the next calls are answered with, such as ``ratelimited``; "" lets one pass.
-        broken: By channel, errors of Slack's own that hide from the caller that the next calls were done.
+        faults: By channel, the errors that answer the next calls, such as ``ratelimited``; "" lets one pass.
+        broken: By channel, errors that answer the next calls although Slack has executed them.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -57,4 +57,4 @@ class SlackProxy:
 
 
 async def _nowhere(message: Message) -> None:
-    """Nobody hears it."""
+    """Discard a message."""

@@ -1,4 +1,4 @@
-"""Agents of one shell, and what they leave behind."""
+"""Agents of one shell, and the rows they store."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _NUMBERS = itertools.count(1)
 
 
 class Studio:
-    """Agents of one shell, and what they leave behind. A new studio on the same database is a new process.
+    """Agents of one shell, and the rows they store. A new studio on the same database is a new process.
 
     Attributes:
-        tokens: What everybody has granted.
+        tokens: The scopes that everybody has granted.
     """
 
     def __init__(self, database: Database, model: Model, **limits: int) -> None:
@@ -58,7 +58,7 @@ class Studio:
         )
 
     def agent(self, person: Principal, letters: Letters | None = None) -> Agent:
-        """A fresh agent."""
+        """Return a new agent."""
         letters = letters or Letters(person, self.post)
         credentials = Credentials(person, self.tokens, Deadline.after(30))
         trail = AuditRecorder(person, credentials, Audit(self.database))
@@ -75,8 +75,8 @@ class Studio:
         )
 
     async def message(self, person: Principal, text: str = "go") -> StoredMessage:
-        """A message in work, in one conversation of everybody."""
-        number = next(_NUMBERS)  # a row of its own conversation, as another one of the group may be in work
+        """Return a message in progress, in the one conversation that everybody shares."""
+        number = next(_NUMBERS)  # stored in a conversation of its own, because another one of the group may be running
         stored, _ = await self.inbox.accept(inbound(person, text, conversation=f"group-{number}"))
         begun = replace(stored, state=MessageState.RUNNING, attempt=1, conversation="group", sequence=number)
         async with self.database.writing() as connection:
@@ -89,19 +89,19 @@ class Studio:
         return await self.agent(message.principal).answer(message)
 
     async def stop(self, message: StoredMessage) -> str:
-        """Answer a message up to where it stops; the run as text."""
+        """Answer a message until its run stops, and return the run as text."""
         stopped = await self.run(message)
         assert isinstance(stopped, StoppedRun)
         return stopped.dump()
 
     async def go_on(self, message: StoredMessage, run: str, granted: bool | None = None) -> Answered | StoppedRun:
-        """Go on with a run that was stored, as another agent."""
+        """Resume a stored run with another agent."""
         asked = await self.approvals.of_message(message.principal, message.message_id)
         stopped = StoppedRun.load(run)
         return await self.agent(message.principal).go_on(message, stopped, granted=granted, approvals=asked)
 
     async def ask(self, message: StoredMessage, run: str) -> list[Approval]:
-        """Ask for what a stopped run has to have approved."""
+        """Ask for the approvals that a stopped run needs, and return them."""
         async with self.database.writing() as connection:
             await self.approvals.ask(
                 connection, message.principal, message.message_id, StoppedRun.load(run).pending_calls, expires_at=9e9
@@ -109,7 +109,7 @@ class Studio:
         return await self.approvals.of_message(message.principal, message.message_id)
 
     async def approve(self, message: StoredMessage, run: str, *, approved: bool = True) -> None:
-        """Ask, and decide on everything alike."""
+        """Ask for all approvals of a run, and decide all of them the same way."""
         for approval in await self.ask(message, run):
             await self.approvals.decide(message.principal, approval.code, approved=approved)
 

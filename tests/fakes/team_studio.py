@@ -1,4 +1,4 @@
-"""Agents of a team, and what they leave behind."""
+"""Agents of a team, and the rows they store."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class TeamStudio(Studio):
         }
 
     def agent(self, person: Principal, letters: Letters | None = None) -> Agent:
-        """A fresh leader with fresh members."""
+        """Return a new leader with new members."""
         credentials = Credentials(person, self.tokens, Deadline.after(30))
         trail = AuditRecorder(person, credentials, Audit(self.database))
         return self._make("office", person, letters, PersonConnections({GOOGLE: credentials}), trail)
@@ -92,5 +92,5 @@ class TeamStudio(Studio):
         )
 
     def toolkits(self, person: Principal, letters: Letters | None) -> list[Toolkit]:
-        """The toolkits of a member."""
+        """Return the toolkits of a member."""
         return [letters or Letters(person, self.post)]

@@ -1,4 +1,4 @@
-"""A Telegram and the bot's way to it, without a server."""
+"""A Telegram, and the bot's channel to it, without a server."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ADA, GRACE, GROUP = 11, 22, -1001
 
 @dataclass
 class TelegramStage:
-    """A Telegram in which Ada and Grace have started the private chat and share a group, and the bot's way there."""
+    """A Telegram in which Ada and Grace have started the private chat and share a group, with the bot's channel."""
 
     telegram: TelegramSandbox
     api: BotApi
@@ -54,7 +54,7 @@ class TelegramStage:
         await self.channel.send(message, content, private=private, reply_id=message.message_id, again=again)
 
     def texts(self, chat: int) -> list[str]:
-        """What the bot sent to a chat."""
+        """Return the texts that the bot sent to a chat."""
         return [message.text for message in self.telegram.chats.in_chat(chat)]
 
 
@@ -62,7 +62,7 @@ class TelegramStage:
 async def telegram_stage(
     limits: SendLimits | None = None, pace: Pace | None = None, notes: ChannelNotes | None = None
 ) -> AsyncIterator[TelegramStage]:
-    """A stage until the context ends."""
+    """Yield a stage until the block ends."""
     telegram = TelegramSandbox(token=TOKEN, secret="s" * 16, limits=limits)
     telegram.chats.started |= {ADA, GRACE}
     telegram.chats.groups.add(GROUP)
@@ -83,7 +83,7 @@ async def telegram_channel(
     pace: Pace | None = None,
     notes: ChannelNotes | None = None,
 ) -> AsyncIterator[tuple[BotApi, TelegramChannel]]:
-    """The bot's way to the Bot API at a URL, until the context ends; it waits between messages only with a pace."""
+    """Yield the Bot API at a URL and the channel to it; the channel waits between messages only if it has a pace."""
     load()
     api = BotApi(http, token=TOKEN, base_url=url)
     drafts = AnswerDrafts(api, streams or Streams(), every_seconds=0.0)
@@ -104,7 +104,7 @@ async def _database() -> AsyncIterator[Database]:
 
 
 def told(person: int, *, group: int | None = None, thread: int | None = None, **changes: Any) -> StoredMessage:
-    """A message of this person, in their private chat or in a group."""
+    """Return a message of this person, in their private chat or in a group."""
     fields: dict[str, Any] = {
         "message_id": f"{person:032x}",
         "principal": Principal("telegram", BOT, str(person)),

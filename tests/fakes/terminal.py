@@ -1,4 +1,4 @@
-"""A command on a pseudo-terminal, as a person runs it: what it prints, and what they type."""
+"""A command on a pseudo-terminal, as a person runs it: its output, and the lines they type."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _PATIENCE_SECONDS = 60.0
-_LEFT_OUT = ("CI", "PYTEST", "PYTEST_CURRENT_TEST", "PYTEST_VERSION", "NO_COLOR")  # a person's terminal has none
+_LEFT_OUT = ("CI", "PYTEST", "PYTEST_CURRENT_TEST", "PYTEST_VERSION", "NO_COLOR")  # unset in a person's terminal
 
 
 class Terminal:
@@ -45,7 +45,7 @@ class Terminal:
         os.write(self._screen, f"{line}\n".encode())
 
     def answer(self, question: str, line: str) -> None:
-        """Wait for a question, and type the answer once the prompt is whole: what comes earlier can be thrown away."""
+        """Wait for a question, and type the answer once the prompt is complete: earlier input can be discarded."""
         self.expect(question)
         while not self.printed.endswith(": "):
             assert self._read(), f"no answer was awaited after:\n{self.printed}"
@@ -74,7 +74,7 @@ class Terminal:
 
 @contextmanager
 def on_terminal(command: Sequence[str | Path], cwd: Path, env: Mapping[str, str] | None = None) -> Iterator[Terminal]:
-    """Run a command on a terminal of its own; its whole session is ended with the context."""
+    """Run a command on a terminal of its own; its whole session ends with the block."""
     ours, theirs = pty.openpty()
     environ = {name: value for name, value in os.environ.items() if name not in _LEFT_OUT}
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""TLS before a server on loopback, with certificates of an authority that nobody else knows."""
+"""TLS in front of a server on loopback, with certificates of a private authority."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Authority:
     """A private certificate authority.
 
     Attributes:
-        file: Its own certificate, as SSL_CERT_FILE names it.
+        file: Its own certificate, for SSL_CERT_FILE.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -39,7 +39,7 @@ class Authority:
         self.file.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
 
     def server_context(self, name: str) -> ssl.SSLContext:
-        """What a server of this name shows its clients."""
+        """Return the context with a certificate for a server of this name."""
         key = ec.generate_private_key(ec.SECP256R1())
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         certificate = (
@@ -60,7 +60,7 @@ class Authority:
 
 @asynccontextmanager
 async def tls_before(behind: int, context: ssl.SSLContext, port: int = 0) -> AsyncIterator[int]:
-    """Take TLS connections and hand them on to another port, as a reverse proxy does; yields the port they come to."""
+    """Forward TLS connections to another port, as a reverse proxy does; yield the port that accepts them."""
 
     async def hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await connect_through(reader, writer, behind)
@@ -71,7 +71,7 @@ async def tls_before(behind: int, context: ssl.SSLContext, port: int = 0) -> Asy
 
 @asynccontextmanager
 async def accepting(handle: Connection, port: int = 0, context: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """Handle each connection to a port of loopback until the block ends; yields the port."""
+    """Handle each connection to a loopback port until the block ends; yield the port."""
     connections: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -81,7 +81,7 @@ async def accepting(handle: Connection, port: int = 0, context: ssl.SSLContext |
         try:
             await handle(reader, writer)
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # one side has hung up, or nobody takes connections any more
+            pass  # one side has closed the connection, or the block has ended
         finally:
             writer.close()
             connections.discard(task)
@@ -97,7 +97,7 @@ async def accepting(handle: Connection, port: int = 0, context: ssl.SSLContext |
 
 
 async def connect_through(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
-    """Carry a connection to another port of loopback until one side ends it."""
+    """Forward a connection to another loopback port until one side ends it."""
     inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))

@@ -23,7 +23,7 @@ KEY = "sk-canary-transcription"
 
 @dataclass(frozen=True)
 class Recording:
-    """One file that was to be transcribed."""
+    """One file that was sent for transcription."""
 
     name: str
     kind: str
@@ -32,13 +32,13 @@ class Recording:
 
 @dataclass
 class TranscriptionServer:
-    """Hears in a recording the text that the recording is.
+    """Answers with the contents of the recording as its text.
 
     Attributes:
         base_url: Its address, including ``/v1``.
-        heard: What it was given, oldest first.
-        faults: The next requests are answered with these statuses.
-        bodies: The next answers instead of a transcript.
+        heard: The recordings that it was sent, oldest first.
+        faults: The statuses with which the next requests are answered.
+        bodies: The next answers, instead of transcripts.
     """
 
     base_url: str = ""
@@ -47,7 +47,7 @@ class TranscriptionServer:
     bodies: deque[bytes] = field(default_factory=deque)
 
     async def answer(self, request: Request) -> Response:
-        """POST /v1/audio/transcriptions."""
+        """Answer POST /v1/audio/transcriptions."""
         if request.headers.get("authorization") != f"Bearer {KEY}":
             return JSONResponse({"error": {"message": "no such key"}}, 401)
         async with request.form() as form:
@@ -66,7 +66,7 @@ class TranscriptionServer:
 
 @asynccontextmanager
 async def transcription_server() -> AsyncIterator[TranscriptionServer]:
-    """Serve it until the context ends."""
+    """Serve the model until the block ends."""
     server = TranscriptionServer()
     app = Starlette(routes=[Route("/v1/audio/transcriptions", server.answer, methods=["POST"])])
     async with serve_loopback(app) as base_url:

@@ -1,4 +1,4 @@
-"""A Slack with several workspaces that can install the app, and an administrator at a browser."""
+"""A Slack with several workspaces that can install the app, and an administrator with a browser."""
 
 from __future__ import annotations
 
@@ -29,14 +29,15 @@ class Workspaces:
     """A server that workspaces install, and their Slack.
 
     Attributes:
-        server: Its `slack` is this Slack.
+        server: The server; its `slack` is this Slack.
+        installs: The installations in that Slack.
     """
 
     server: Server
     installs: SlackInstalls
 
     async def install(self, place: str) -> httpx2.Response:
-        """Let an administrator install the app, and add the scope of addresses; the last page that they see."""
+        """Let an administrator install the app in this place, with all scopes; return the last page they see."""
         page = await install(self.server.base_url, place)
         if place in self.installs.tokens:
             self.server.slack.admit(place, self.installs.tokens[place])
@@ -44,7 +45,7 @@ class Workspaces:
 
 
 async def install(base_url: str, place: str, *, allow: bool = True) -> httpx2.Response:
-    """Press the button of /slack/install, and decide at Slack, in a browser of its own."""
+    """Press the button of /slack/install in a new browser and decide at Slack; return the last page."""
     async with httpx2.AsyncClient(timeout=30) as browser:
         asked = await browser.post(f"{base_url}/slack/install", follow_redirects=True)
         form = {"place": place, "decision": "allow" if allow else "deny"}
@@ -52,7 +53,7 @@ async def install(base_url: str, place: str, *, allow: bool = True) -> httpx2.Re
 
 
 def sandbox(redirect_uri: str) -> tuple[SlackSandbox, SlackInstalls]:
-    """A Slack in which the app is installed nowhere yet."""
+    """Return a Slack in which the app is not installed yet."""
     slack = SlackSandbox(signing_secret=SIGNING_SECRET, bot_token="xoxb-of-nobody", team="T0NOBODY")
     installs = SlackInstalls(
         slack,
@@ -67,7 +68,7 @@ def sandbox(redirect_uri: str) -> tuple[SlackSandbox, SlackInstalls]:
 
 @asynccontextmanager
 async def workspaces(folder: Path, *, allowed: Sequence[str] = ()) -> AsyncIterator[Workspaces]:
-    """A server on a socket that is installed nowhere yet, and may be in these places, or in any."""
+    """Yield a server on a socket that is not installed yet; it may be installed in these places, or in any if none."""
     async with open_environment(folder) as environment:
         slack, installs = sandbox(callback_url(environment.settings.server.public_url))
         async with serve_loopback(installs.app) as slack_url:

@@ -1,4 +1,4 @@
-"""A census of what the requests of a server made: every object of every scope, noted weakly."""
+"""A census of the objects that a server's requests make, held by weak references."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tests.fakes.fading import fading
 
 
 class Census:
-    """Notes all that the scopes of a container make, and the scopes. Install it before the container serves.
+    """Notes the scopes of a container and all objects they make. Install it before the container serves.
 
     Args:
-        kinds: Classes whose objects no provider makes, and that have to be gone as well; they are counted in memory.
+        kinds: Classes of objects that no provider makes and that must be gone as well; they are counted in memory.
     """
 
     def __init__(self, *kinds: type) -> None:
@@ -33,17 +33,17 @@ class Census:
 
     @property
     def made(self) -> Counter[str]:
-        """How many objects of each class were made."""
+        """Return the number of objects made, by class."""
         return Counter(name for name, _ in self._made)
 
     async def alive(self, seconds: float) -> Counter[str]:
-        """How many of them are still there; tasks and threads that are ending are given this while."""
+        """Return the number of objects still alive, by class; allow ending tasks and threads this many seconds."""
         await fading((reference for _, reference in self._made), seconds)
         left = Counter(name for name, reference in self._made if reference() is not None)
         return left + Counter(type(each).__qualname__ for each in self._in_memory() if id(each) not in self._before)
 
     def note(self, each: object) -> None:
-        """Remember an object of a scope."""
+        """Note an object of a scope."""
         self._made.append((type(each).__qualname__, weakref.ref(each)))
 
     def _open(self, *seeds: object) -> Scope:
@@ -66,14 +66,14 @@ class _Noted:
         self._seen: set[providers.Provider[Any]] = set()
 
     def opened(self) -> None:
-        """A scope that has opened is empty."""
+        """Do nothing, because a new scope is empty."""
 
     def built(self, objects: Mapping[providers.Provider[Any], Any]) -> None:
-        """Note what is new and belongs to the scope."""
+        """Note the new objects that belong to the scope."""
         for provider, each in objects.items():
             if isinstance(provider, Scoped) and not isinstance(provider, Seed) and provider not in self._seen:
                 self._seen.add(provider)
                 self._census.note(each)
 
     def closed(self) -> None:
-        """What the scope has made is looked at in the end."""
+        """Do nothing, because the objects are counted at the end."""

@@ -1,4 +1,4 @@
-"""People who write to a server on every channel, mixed up, and what came of it."""
+"""People who write to a server on every channel, in random order, and the evidence of what happened."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ DELIVERY = DeliverySettings(concurrency=16, deadline_seconds=HANGING_SECONDS, sc
 
 @dataclass
 class Crowd:
-    """A server and all who write to it.
+    """A server and everybody who writes to it.
 
     Attributes:
-        asked: Who sent which message over HTTP.
+        asked: The messages sent over HTTP, each with its sender.
     """
 
     server: Server
@@ -39,12 +39,12 @@ class Crowd:
     asked: set[tuple[Member, str]] = field(default_factory=set)
 
     def greetings(self, text: str) -> list[Delivery]:
-        """The first messages: on Telegram and WhatsApp nobody is written to alone who has not done so first."""
+        """Return a first message of each person on a platform that lets the assistant only answer in private."""
         greeting = [member for member in self.members if member.platform in ("telegram", "whatsapp")]
         return [self.delivery(member, text, None, event) for event, member in enumerate(greeting)]
 
     def delivery(self, member: Member, text: str, group: int | None, event: int) -> Delivery:
-        """What delivers a message of a member, and notes the message if it is one over HTTP."""
+        """Return the delivery of a member's message; when awaited, it also notes a message over HTTP."""
         delivery = member.delivery(self.server, text, group=group, event=event)
 
         async def deliver() -> httpx2.Response:
@@ -58,16 +58,16 @@ class Crowd:
     async def run(
         self, random_: random.Random, greetings: Sequence[Delivery], deliveries: Sequence[Delivery], *, interrupts: int
     ) -> None:
-        """Write all of these, and return once each is done or failed and its sender was told.
+        """Write all messages, and return once each is done or failed and its sender has been answered.
 
         Args:
-            random_: Decides which of them are sent twice, and in which order.
-            greetings: Are written before the others.
+            random_: Decides which messages are sent twice, and in which order.
+            greetings: Written before the others.
             deliveries: One for each message.
-            interrupts: How many runs are interrupted.
+            interrupts: The number of runs to interrupt.
         """
         before, count = (await self.states()).total(), len(greetings) + len(deliveries)
-        deliveries = [*deliveries, *random_.sample(deliveries, count // 10)]  # platforms send some twice
+        deliveries = [*deliveries, *random_.sample(deliveries, count // 10)]  # platforms send some messages twice
         random_.shuffle(deliveries)
         interrupter = asyncio.create_task(self._interrupt(random_, interrupts))
         slots = asyncio.Semaphore(20)
@@ -82,13 +82,13 @@ class Crowd:
         interrupter.cancel()
 
     async def ended(self, count: int) -> None:
-        """Return once so many messages are done or failed and their senders were told."""
+        """Return once this many messages are done or failed and their senders have been answered."""
         async with asyncio.timeout(HANGING_SECONDS):
             while (states := await self.states())["done", True] + states["failed", True] < count:
                 await asyncio.sleep(0.1)
 
     async def states(self) -> Counter[tuple[str, bool]]:
-        """How many messages are in which state, and whether their senders were told."""
+        """Return the number of messages by state and by whether their senders have been answered."""
         query = sa.select(messages.c.state, messages.c.replied_at.is_not(None), sa.func.count()).group_by(
             messages.c.state, messages.c.replied_at.is_not(None)
         )
@@ -96,7 +96,7 @@ class Crowd:
             return Counter({(row[0], bool(row[1])): row[2] for row in await connection.execute(query)})
 
     async def judge(self, fading_seconds: float = 30.0) -> Verdict:
-        """The verdict on all that has happened."""
+        """Return the verdict on everything that has happened."""
         server = self.server
         emails = {member.principal(server): member.email for member in self.members}
         return await judge(
@@ -104,11 +104,11 @@ class Crowd:
         )
 
     async def shown(self) -> list[Shown]:
-        """All that was shown, and to whom."""
+        """Return every text that was shown, each with its reader."""
         return await shown(self.server, self.members, self.asked)
 
     async def _interrupt(self, random_: random.Random, count: int) -> None:
-        """Cancel so many runs in mid-work, each message at most once."""
+        """Cancel this many runs in progress, each message at most once."""
         worker, interrupted = self.server.container.worker(), set[str]()
         while len(interrupted) < count:
             await asyncio.sleep(0.02)
@@ -119,7 +119,7 @@ class Crowd:
 
 
 async def side_by_side(work: Iterable[Awaitable[object]], slots: int = 8) -> None:
-    """Wait for all of it, so many at a time."""
+    """Await all of the work, at most `slots` at a time."""
     free = asyncio.Semaphore(slots)
 
     async def do(one: Awaitable[object]) -> None:
@@ -130,13 +130,13 @@ async def side_by_side(work: Iterable[Awaitable[object]], slots: int = 8) -> Non
 
 
 def all_channels(environment: Environment) -> InterfacesSettings:
-    """The interfaces of an environment, Telegram included; HTTP lets nobody wait."""
+    """Return the interfaces of an environment, with Telegram, and with HTTP that acknowledges almost at once."""
     return with_telegram(environment, with_http(environment.settings, wait_seconds=0.01))
 
 
 @contextmanager
 def without_the_collector() -> Iterator[None]:
-    """Only what nothing refers to is freed meanwhile."""
+    """Disable the cyclic collector, so that only objects without any reference are freed."""
     gc.collect()
     gc.disable()
     try:

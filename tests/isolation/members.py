@@ -1,4 +1,4 @@
-"""The people of a crowd, each on one channel: what they write, alone or in groups, and what they are shown there."""
+"""The people of a crowd, each on one channel: the messages they send, and everything that is shown to them."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from app.sandbox.whatsapp.people import WhatsAppPerson
 from tests.fakes.server import PORTFOLIO, TEAM, Server, direct, user
 
 PLATFORMS = ("slack", "telegram", "whatsapp", "http")
-_GROUPS = 10  # of each platform
+_GROUPS = 10  # on each platform
 _SLACK_GROUP = "C0TEAM"
 
 Delivery = Callable[[], Awaitable[httpx2.Response]]
-Shown = tuple[Principal | None, str]  # to whom, None for a whole group; and what
+Shown = tuple[Principal | None, str]  # the reader, None for a whole group; and the text
 
 
 @dataclass(frozen=True)
 class Member:
-    """One person.
+    """One person of a crowd.
 
     Attributes:
-        number: 0, 1, 2, …; the channels take turns.
+        number: 0, 1, 2, …; consecutive members are on different channels.
         email: Their Google account.
     """
 
@@ -35,16 +35,16 @@ class Member:
 
     @property
     def platform(self) -> str:
-        """Where they write."""
+        """Return the channel that they write on."""
         return PLATFORMS[self.number % len(PLATFORMS)]
 
     @property
     def name(self) -> str:
-        """Their name, on every channel."""
+        """Return their name, which is the same on every channel."""
         return f"M{self.number:02}"
 
     def principal(self, server: Server) -> Principal:
-        """Whom Deputy takes them for."""
+        """Return the principal that Deputy takes them for."""
         match self.platform:
             case "slack":
                 return Principal("slack", TEAM, user(self.name))
@@ -55,10 +55,10 @@ class Member:
         return Principal("http", "demo", self.name)
 
     def delivery(self, server: Server, text: str, *, group: int | None, event: int) -> Delivery:
-        """Return what delivers their message; awaited again, it does so once more, as platforms sometimes do.
+        """Return the delivery of their message; awaited again, it repeats, as platforms sometimes do.
 
         Args:
-            server: Where to.
+            server: The server to write to.
             text: Their words.
             group: The number of the group or thread that they write in; None if they are alone with the assistant.
             event: The message's own number.
@@ -103,12 +103,12 @@ def some_group(random_: random.Random) -> int:
 
 
 async def shown(server: Server, members: Iterable[Member], asked: Iterable[tuple[Member, str]]) -> list[Shown]:
-    """Return all that was shown on every channel, and to whom.
+    """Return every text that was shown on any channel, each with its reader.
 
     Args:
-        server: Whose answers they are.
+        server: The server that answered.
         members: All who can read something.
-        asked: Who sent which message over HTTP, by its id.
+        asked: The messages sent over HTTP, by sender and id.
     """
     people = {(member.platform, member.principal(server).user): member.principal(server) for member in members}
     found: list[Shown] = []

@@ -1,4 +1,4 @@
-"""Agents that are written for agno: a factory builds one for each request, and its acts wait for the person."""
+"""Agents written for agno: a factory builds one for each request, and their acts wait for approval."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from tests.outside import foreign_agent
 
 
 def settings(folder: Path, function: str = "build") -> Settings:
-    """Settings with one agent of agno's."""
+    """Return settings with one agno agent."""
     path = f"tests.outside.foreign_agent:{function}"
     return settings_in(folder, agent=AgentSettings(agno=path, reads=("whoami",)))
 
 
 def person(number: int) -> Principal:
-    """Somebody over HTTP."""
+    """Return a person over HTTP."""
     return Principal("http", "demo", f"person{number}x")
 
 
@@ -40,7 +40,7 @@ def _fresh() -> None:
 
 
 async def test_thirty_people_at_once_each_have_their_own(tmp_path: Path) -> None:
-    """Each is answered from their own agent, and all agents are dead before the collector runs."""
+    """Thirty people at once are each answered by their own agent; all are freed without the cyclic collector."""
 
     async def ask(app: AppClient, number: int) -> str:
         answer = (await app.ask(person(number), "whoami")).json()
@@ -64,7 +64,7 @@ async def test_thirty_people_at_once_each_have_their_own(tmp_path: Path) -> None
 
 
 async def test_a_pause_is_an_approval_that_survives_a_restart(tmp_path: Path) -> None:
-    """Two people's calls wait; each one's own word, given to another process, runs it once, by a new agent."""
+    """A call that was pending before a restart runs once when its own person approves it, and not when another does."""
     ada, grace = person(1), person(2)
     async with open_test_app(settings(tmp_path)) as app:
         asked = [(await app.ask(each, "pay 5")).json() for each in (ada, grace)]
@@ -73,7 +73,7 @@ async def test_a_pause_is_an_approval_that_survives_a_restart(tmp_path: Path) ->
         assert foreign_agent.PAID == []
 
     async with open_test_app(settings(tmp_path)) as app:
-        await app.ask(grace, f"approve {codes[0]}")  # not hers
+        await app.ask(grace, f"approve {codes[0]}")  # not her own approval
         await app.ask(ada, f"approve {codes[0]}")
         answer = await app.told(ada, asked[0]["message"])
 
@@ -82,7 +82,7 @@ async def test_a_pause_is_an_approval_that_survives_a_restart(tmp_path: Path) ->
 
 
 async def test_what_was_said_is_the_persons_own(tmp_path: Path) -> None:
-    """The agent is given its person's history, and nobody else's."""
+    """An agent gets the history of its own person only."""
     async with open_test_app(settings(tmp_path)) as app:
         await app.told(person(1), (await app.ask(person(1), "hello")).json()["message"])
         told = await app.told(person(1), (await app.ask(person(1), "hello")).json()["message"])
@@ -103,14 +103,14 @@ async def test_what_was_said_is_the_persons_own(tmp_path: Path) -> None:
     ],
 )
 async def test_what_is_no_factory_is_refused(tmp_path: Path, function: str, fault: str) -> None:
-    """The start says why."""
+    """A setting that does not name a usable factory is refused at the start, with the reason."""
     with pytest.raises(SettingsError, match=fault):
         async with open_test_container(settings(tmp_path, function)):
             pass
 
 
 async def test_a_factory_that_gives_out_one_agent_is_refused(tmp_path: Path) -> None:
-    """The proof builds it for two requests, and the second one is given what the first one had."""
+    """A factory that returns the same agent twice is refused by the proof, which builds it for two requests."""
     with pytest.raises(LifetimeError, match="gave out the same Agent again"):
         async with open_test_app(settings(tmp_path, "give_shared")):
             pass
@@ -127,7 +127,7 @@ async def test_a_factory_that_gives_out_one_agent_is_refused(tmp_path: Path) -> 
 async def test_a_factory_whose_agent_may_not_be_run_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, fault: str
 ) -> None:
-    """The proof builds one at the start."""
+    """A factory whose agent may not be run is refused by the proof, which builds one at the start."""
     monkeypatch.setenv("BANK_TOKEN", "everybody")
     monkeypatch.setenv("MODEL_API_KEY", "the company's")
     with pytest.raises((LifetimeError, SettingsError), match=fault) as refused:
@@ -138,7 +138,7 @@ async def test_a_factory_whose_agent_may_not_be_run_is_refused(
 
 
 async def test_a_credential_for_everybody_has_to_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable that the settings list reaches a toolkit that the factory builds."""
+    """An environment variable that the settings list reaches a toolkit that the factory builds."""
     monkeypatch.setenv("BANK_TOKEN", "company")
     monkeypatch.setenv("MODEL_API_KEY", "the company's")
     path = "tests.outside.foreign_agent:from_environment"
@@ -160,7 +160,7 @@ async def test_a_credential_for_everybody_has_to_be_named(tmp_path: Path, monkey
     ],
 )
 async def test_a_factory_whose_agents_share_something_is_refused(tmp_path: Path, function: str, place: str) -> None:
-    """Each agent is another one, and what it holds has to be as well."""
+    """A factory whose agents are distinct but share an object is refused."""
     async with open_test_container(settings(tmp_path, function)) as container:
         one, other = ((person(number), Deadline.after(60)) for number in (1, 2))
         found = await try_agno_agent(container, "assistant", one, other)
@@ -170,7 +170,7 @@ async def test_a_factory_whose_agents_share_something_is_refused(tmp_path: Path,
 
 
 async def test_the_start_tries_each_factory(tmp_path: Path) -> None:
-    """Nothing is served with an agent that shares its model."""
+    """The start refuses a factory whose agents share a model."""
     with pytest.raises(LifetimeError, match=r"`agents.assistant` has one object in two requests"):
         async with open_test_app(settings(tmp_path, "with_one_model")):
             pass

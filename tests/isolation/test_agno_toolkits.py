@@ -1,4 +1,4 @@
-"""Toolkits that are written for agno: one instance for each person and request, and refusals where that is not sure."""
+"""Toolkits written for agno: each person and request gets its own instance, and doubtful toolkits are refused."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ GITHUB = {"access_token": {"connection": "github"}}
 
 
 class Access:
-    """Somebody's access at one provider."""
+    """Credentials of a person at one provider."""
 
     def __init__(self, principal: Principal) -> None:
         self.access_token = f"token-of-{principal.user}"
@@ -52,26 +52,26 @@ ACCESS = Scoped(Access, PRINCIPAL)
 
 
 def made(name: str = "Ledger", **settings: Any) -> type[ForeignToolkitAdapter]:
-    """The toolkit class of a class of agno's."""
+    """Return the toolkit class made from a class of agno's."""
     section = AgnoToolkitSettings.model_validate({"agno": f"{PATH}:{name}", **settings})
     return toolkit_of("books", section.declaration())
 
 
 def ledger() -> Scoped[Any]:
-    """A provider of ledgers, each with its person's own token."""
+    """Return a provider of ledgers, each with its own person's token."""
     kit = made(arguments=GITHUB, reads=["get_*"])
     return Scoped(kit, PRINCIPAL, SCOPE, DEADLINE, providers.Dict(github=ACCESS))
 
 
 @asynccontextmanager
 async def one(provider: Scoped[Any], user: str = "ada", seconds: float = 60) -> AsyncIterator[ForeignToolkitAdapter]:
-    """One person's toolkit, in their own request."""
+    """Yield one person's toolkit, in their own request."""
     async with Scope(Principal("http", "demo", user), Deadline.after(seconds)) as scope:
         yield scope.get(provider)
 
 
 async def call(kit: ForeignToolkitAdapter, tool: str, **arguments: Any) -> Any:
-    """Call a tool as the loop does."""
+    """Call a tool as the agent's loop does."""
     checked = type(kit).tools()[f"books_{tool}"].validator.validate_python(arguments)
     context = RunContext(deps=None, model=TestModel(), usage=RunUsage())
     return await kit.call_tool(f"books_{tool}", checked, context)
@@ -87,7 +87,7 @@ def _fresh() -> Iterator[None]:
 
 @pytest.fixture
 def born(monkeypatch: pytest.MonkeyPatch) -> list[weakref.ref[Any]]:
-    """The instances that are built."""
+    """Return a list of weak references to the instances that are built."""
     born: list[weakref.ref[Any]] = []
     build = Blueprint.build
 
@@ -101,7 +101,7 @@ def born(monkeypatch: pytest.MonkeyPatch) -> list[weakref.ref[Any]]:
 
 
 async def test_forty_people_at_once_each_use_their_own(born: list[weakref.ref[Any]]) -> None:
-    """In threads, on the loop and in pieces; every instance is dead before the collector runs."""
+    """Forty people's concurrent calls each use their own instance, and all are freed without the cyclic collector."""
     provider = ledger()
     born.clear()
     gc.collect()
@@ -122,7 +122,7 @@ async def test_forty_people_at_once_each_use_their_own(born: list[weakref.ref[An
         gc.enable()
 
     for user, answer in zip(users, answers, strict=True):
-        # Their own token is taken out of what the model reads, and nobody else's could stand there instead.
+        # Their own token is removed from the text that the model reads, and no other token can stand in that place.
         assert all("[removed]" in text for text in answer[:3])
         assert "token-of" not in " ".join(answer)
         assert f"http:demo:{user}: ['first']" in answer[3]
@@ -131,7 +131,7 @@ async def test_forty_people_at_once_each_use_their_own(born: list[weakref.ref[An
 
 
 async def test_each_instance_has_its_persons_token() -> None:
-    """Two people interleaved: the objects themselves are looked at."""
+    """Two people's interleaved calls use two instances, each with its own person's token."""
     provider = ledger()
     async with one(provider, "ada") as ada, one(provider, "grace") as grace:
         await asyncio.gather(*(call(kit, "get_owner", note="n") for kit in (ada, grace) * 5))
@@ -142,7 +142,7 @@ async def test_each_instance_has_its_persons_token() -> None:
 
 
 async def test_a_dead_toolkit_refuses_every_use() -> None:
-    """After its request."""
+    """A toolkit refuses every use after its request."""
     async with one(ledger()) as kit:
         await call(kit, "get_owner", note="n")
 
@@ -151,7 +151,7 @@ async def test_a_dead_toolkit_refuses_every_use() -> None:
 
 
 async def test_what_the_framework_fills_in_is_hidden_from_the_model() -> None:
-    """The model is asked for neither the run nor the agent."""
+    """The model sees no parameter that the framework fills in, such as the run or the agent."""
     tools = made(arguments=GITHUB).tools()
 
     assert list(tools["books_remember"].definition.parameters_json_schema["properties"]) == ["word"]
@@ -160,7 +160,7 @@ async def test_what_the_framework_fills_in_is_hidden_from_the_model() -> None:
 
 
 async def test_everything_acts_that_is_not_said_to_read() -> None:
-    """A pattern of `acts` wins over one of `reads`."""
+    """Every tool acts unless the settings say that it reads, and a pattern of `acts` overrides one of `reads`."""
     assert {spec.effect for spec in made(arguments=GITHUB).tools().values()} == {Effect.ACT}
 
     tools = made(arguments=GITHUB, reads=["get_*"], acts=["get_later"]).tools()
@@ -171,7 +171,7 @@ async def test_everything_acts_that_is_not_said_to_read() -> None:
 
 
 async def test_a_result_is_marked_and_cut() -> None:
-    """It is what others wrote, and no longer than a model reads."""
+    """A result is marked as untrusted and cut to the length that a model reads."""
     async with one(ledger()) as kit:
         answer = await call(kit, "get_owner", note="n", count=10_000)
 
@@ -181,7 +181,7 @@ async def test_a_result_is_marked_and_cut() -> None:
 
 
 async def test_an_error_tells_the_model_no_secret() -> None:
-    """A library's text quotes a URL with a token; the model reads the kind of error only."""
+    """The model reads only the kind of an error, because a library's message may contain a secret."""
     async with one(ledger()) as kit:
         with pytest.raises(ToolFailed) as failed:
             await call(kit, "break_down")
@@ -190,7 +190,7 @@ async def test_an_error_tells_the_model_no_secret() -> None:
 
 
 async def test_nobody_waits_longer_than_the_message_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The model reads that it took too long; its thread ends before the request's objects die."""
+    """A call that takes longer than the message may fails with an error that says so."""
     async with one(ledger(), seconds=0.2) as kit:
         with pytest.raises(ToolFailed, match="took longer than one message may"):
             await call(kit, "wait")
@@ -198,7 +198,7 @@ async def test_nobody_waits_longer_than_the_message_may(monkeypatch: pytest.Monk
 
 
 async def test_a_cancelled_call_leaves_nothing_behind(born: list[weakref.ref[Any]]) -> None:
-    """The thread runs on, the request waits for it, and the instance is dead after."""
+    """The request waits for the thread of a cancelled call, and its instance is freed afterwards."""
     provider = ledger()
     born.clear()
     gc.collect()
@@ -219,7 +219,7 @@ async def test_a_cancelled_call_leaves_nothing_behind(born: list[weakref.ref[Any
 
 
 def test_a_credential_of_the_environment_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether it is set or not; the sender's own, or a word of the configuration, takes its place."""
+    """A toolkit that reads a credential from the environment is refused, even if it is unset, unless it is allowed."""
     for set_it in (False, True):
         if set_it:
             monkeypatch.setenv("LEDGER_TOKEN", "everybody")
@@ -229,7 +229,7 @@ def test_a_credential_of_the_environment_is_refused_by_name(monkeypatch: pytest.
 
 
 async def test_a_tool_finds_no_credential_and_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable that is read only when a tool runs is out of reach too; Deputy's own code reads on."""
+    """While it runs, a tool can read neither an environment variable nor a file, but Deputy's own code can."""
     monkeypatch.setenv("OTHER_API_KEY", "everybody")
     async with one(ledger()) as kit:
         assert "nothing" in (await call(kit, "add", path=""))["result"]
@@ -258,13 +258,13 @@ async def test_a_tool_finds_no_credential_and_no_file(monkeypatch: pytest.Monkey
     ],
 )
 def test_what_cannot_be_shown_to_be_one_persons_is_refused(name: str, settings: dict[str, Any], told: str) -> None:
-    """With the reason, before anybody uses it."""
+    """A class whose objects people might share is refused at the start, with the reason."""
     with pytest.raises(SettingsError, match=told):
         made(name, **settings)
 
 
 async def test_of_a_class_that_reaches_the_machine_only_what_is_named_is_offered(tmp_path: Path) -> None:
-    """The named tool reads a file; the others are no tools, and neither is what an update of its package adds."""
+    """Of a class that uses files, only the tools that the settings name are offered and can be called."""
     (tmp_path / "note").write_text("written here", encoding="utf-8")
     kit = made("Filing", arguments={"folder": str(tmp_path)}, allow_machine=["read"], reads=["read"])
     provider = Scoped(kit, PRINCIPAL, SCOPE, DEADLINE, providers.Dict())
@@ -280,7 +280,7 @@ async def test_of_a_class_that_reaches_the_machine_only_what_is_named_is_offered
 
 
 async def test_of_a_class_that_seems_harmless_only_what_is_named_reaches_the_machine(tmp_path: Path) -> None:
-    """All its tools are offered, and a file is out of reach for those that are not named."""
+    """Of a class that seems harmless, all tools are offered, and only those that the settings name may open files."""
     kit = made(arguments=GITHUB, allow_machine=["get_owner"])
     provider = Scoped(kit, PRINCIPAL, SCOPE, DEADLINE, providers.Dict(github=ACCESS))
 
@@ -291,7 +291,7 @@ async def test_of_a_class_that_seems_harmless_only_what_is_named_reaches_the_mac
 
 
 def test_real_tools_of_files_are_allowed_one_by_one(tmp_path: Path) -> None:
-    """FileTools, of which one tool is named."""
+    """One named tool of agno's FileTools is offered."""
     section = AgnoToolkitSettings.model_validate(
         {
             "agno": "agno.tools.file.file:FileTools",
@@ -305,19 +305,19 @@ def test_real_tools_of_files_are_allowed_one_by_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("pattern", ["*", "read_*", "rea?"])
 def test_the_machine_is_never_opened_by_a_pattern(pattern: str) -> None:
-    """An update could add a tool that fits it."""
+    """`allow_machine` accepts no pattern, because an update of the package could add a matching tool."""
     with pytest.raises(ValueError, match="a pattern would also allow what an update of the package adds"):
         made("Filing", allow_machine=[pattern])
 
 
 def test_an_allowed_tool_has_to_exist() -> None:
-    """A misspelt name is found at the start."""
+    """A name in `allow_machine` that the toolkit does not have is refused at the start."""
     with pytest.raises(SettingsError, match="allow_machine: it has no tool raed; there are read, read_all, shred"):
         made("Filing", allow_machine=["raed"])
 
 
 def test_what_a_library_shares_is_copied_for_each_instance() -> None:
-    """Slack's clients all have the same handlers of retries, and two people's toolkits have their own."""
+    """Objects that a library shares, such as Slack's retry handlers, are copied for each person's toolkit."""
     section = AgnoToolkitSettings.model_validate(
         {
             "agno": "agno.tools.slack:SlackTools",
@@ -344,19 +344,19 @@ def test_arguments_of_the_settings_are_each_persons_own() -> None:
 
 
 def starting(folder: Path, name: str) -> Settings:
-    """Settings of an agent with this toolkit alone."""
+    """Return the settings of an agent with this toolkit alone."""
     toolkits = {"books": AgnoToolkitSettings(agno=f"{PATH}:{name}")}
     return settings_in(folder, agent=AgentSettings(toolkits=("books",))).model_copy(update={"toolkits": toolkits})
 
 
 async def test_what_clients_of_a_library_share_of_nobodys_is_no_leak(tmp_path: Path) -> None:
-    """A client that a tool makes has its library's own objects, and nothing of a person is in them."""
+    """Objects that a library's clients share are no leak if they contain no person's data."""
     async with open_test_app(starting(tmp_path, "Late")) as app:
         assert "books" in app.container.toolkits.providers
 
 
 async def test_what_is_shared_once_a_tool_has_run_stops_the_start(tmp_path: Path) -> None:
-    """Each tool runs for two people at once, as nobody and without network, and the instances are compared."""
+    """The start is refused if two people's instances share an object after each tool has run, without network."""
     settings = starting(tmp_path, "Borrowing")
     with pytest.raises(LifetimeError, match=r"one object in two requests: Borrowing\.handlers\[\.\.\.\], a Connection"):
         async with open_test_app(settings):

@@ -1,4 +1,4 @@
-"""An error or a cancellation on its way out of a library leaves no cycle that keeps its callers' objects."""
+"""An error or a cancellation that leaves a library creates no reference cycle that keeps its callers' objects alive."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tests.fakes.fading import fading
 
 
 class Belonging:
-    """Something of a person's."""
+    """An object that belongs to a person."""
 
 
 @pytest.fixture
 def no_collector() -> Iterator[None]:
-    """Only what nothing refers to is freed."""
+    """Disable the cyclic collector, so that only objects without any reference are freed."""
     gc.collect()
     gc.disable()
     yield
@@ -28,7 +28,7 @@ def no_collector() -> Iterator[None]:
 
 
 async def ask_for(database: Database, statement: str, made: list[weakref.ref[Belonging]]) -> None:
-    """Ask the database while something of a person's is in use."""
+    """Query the database while a person's object is in use."""
     belonging = Belonging()
     made.append(weakref.ref(belonging))
     async with database.reading() as connection:
@@ -36,13 +36,13 @@ async def ask_for(database: Database, statement: str, made: list[weakref.ref[Bel
 
 
 async def fail(database: Database, made: list[weakref.ref[Belonging]]) -> None:
-    """Let the database refuse."""
+    """Make a query that the database refuses."""
     with pytest.raises(sa.exc.DBAPIError):
         await ask_for(database, "SELECT * FROM nowhere", made)
 
 
 async def interrupt(database: Database, made: list[weakref.ref[Belonging]]) -> None:
-    """Cancel in the midst of a query; on a busy machine it may have ended by then, so try until one was interrupted."""
+    """Cancel a query while it runs, and try again if it had already ended."""
     counting = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) SELECT max(i) FROM n"
     was_interrupted = False
     while not was_interrupted:
@@ -58,7 +58,7 @@ async def interrupt(database: Database, made: list[weakref.ref[Belonging]]) -> N
 async def test_a_query_that_ends_early_keeps_nothing(
     database: Database, end: Callable[[Database, list[weakref.ref[Belonging]]], Awaitable[None]]
 ) -> None:
-    """SQLAlchemy keeps the error in a variable of one of its frames; that cycle is broken on the way out."""
+    """A query that fails or is cancelled keeps no object alive, although SQLAlchemy stores the error in a frame."""
     made: list[weakref.ref[Belonging]] = []
     for _ in range(3):
         await end(database, made)

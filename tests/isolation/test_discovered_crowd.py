@@ -1,4 +1,4 @@
-"""Fifty people at an MCP server that says itself where they sign in."""
+"""Fifty people at an MCP server that names its own authorization server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.fakes.discovered import connect, open_found
 
 
 async def test_fifty_people_are_fifty_identities(tmp_path: Path) -> None:
-    """Fifty people connect and ask at once: one registration, and each is answered as themselves."""
+    """Fifty people who connect and ask at once share one registration, and each is answered as themselves."""
     people = [Principal("http", "demo", f"person-{number}") for number in range(50)]
     async with open_found(tmp_path) as found:
         await connect(found, *people)

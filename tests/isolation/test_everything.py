@@ -1,9 +1,9 @@
-"""A thousand messages of forty people, mixed up, over everything that Deputy can act with.
+"""Forty people write a thousand messages, in random order, over everything that Deputy can act with.
 
 A team of three levels has Gmail, Calendar, a second provider's API, an MCP server that knows people, and two of agno's
-own toolkits, one of them with the second provider's token. Each message names its sender, and so does what it makes
-Deputy ask of the servers: they check the bearer, and note whose it is beside the name. What everybody is shown is their
-own, no message is lost, and every object of every request is gone although the cyclic collector never ran.
+own toolkits, one of them with the second provider's token. Each message names its sender, and so do the requests that
+Deputy makes for it: the servers check the bearer, and record its owner beside the name. Everybody is shown only their
+own data, no message is lost, and every object of every request is freed although the cyclic collector never ran.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from tests.isolation.members import Delivery, Member, some_group
 from tests.isolation.watch import Watch
 
 PEOPLE, MESSAGES = 40, 1000
-# Tokens end and are refreshed, refresh tokens rotate, and an id_token names the account.
+# Tokens expire and are refreshed, refresh tokens rotate, and an id_token names the account.
 OFFICE = Differences(
     refreshes=True,
     rotates=True,
@@ -67,7 +67,7 @@ TEAM = {
     "workshop": AgentSettings(toolkits=("hub", "office")),
     "assistant": AgentSettings(members=("desk", "workshop"), toolkits=("post", "forge")),
 }
-# Of each message: whose account what it asks for is in, and what it asks for. MARK becomes the sender's own.
+# The messages, by the account that they need. MARK is replaced by the sender's own mark.
 ASKED = {
     "gmail": (
         '/gmail_search query="{MARK the}" limit=2',
@@ -81,15 +81,17 @@ ASKED = {
 }
 MARK = re.compile(r"\bm(\d\d)x(\d+)\b")
 NAME = re.compile(r"\bmember(\d\d)\b")
-NAMED = re.compile(r"\bmember(\d\d)(?:/notes| called with)")  # by the second provider and by the MCP server
+NAMED = re.compile(r"\bmember(\d\d)(?:/notes| called with)")  # by the second provider and the MCP server
 
 
 @dataclass
 class Everything:
-    """A server with all of it, and the servers that it asks.
+    """A server with everything, and the servers that it asks.
 
     Attributes:
+        crowd: The server and the people who write to it.
         hub: The second provider, with an API.
+        hub_url: The address of the second provider.
         office: The MCP server.
     """
 
@@ -99,17 +101,17 @@ class Everything:
     office: PersonalOffice
 
     def delivery(self, random_: random.Random, text: str, event: int) -> Delivery:
-        """What delivers a message of somebody, which names them."""
+        """Return the delivery of a message that names its random sender."""
         member = random_.choice(self.crowd.members)
         group = None if random_.random() < 0.5 else some_group(random_)
         return self.crowd.delivery(member, self.words(member, text, event), group, event)
 
     def words(self, member: Member, text: str, event: int) -> str:
-        """A text that names a member and the message."""
+        """Return a text that names a member and the message."""
         return text.replace("MARK", f"m{member.number:02}x{event}").replace("HUB", self.hub_url)
 
     async def act(self, member: Member, event: int) -> None:
-        """Let somebody write into their own book at the MCP server, and approve it."""
+        """Let a member write into their own book at the MCP server, and approve it."""
         person = member.principal(self.crowd.server)
         text = self.words(member, "/office_write MARK", event)
         asked = (await self.crowd.server.ask(person, text, conversation="acts")).json()
@@ -119,7 +121,7 @@ class Everything:
         self.crowd.asked.add((member, asked["message"]))
 
     def heard(self) -> set[tuple[int, int, int]]:
-        """What the servers were asked: whose bearer it was, whom the call named, and the number of the message."""
+        """Return, for each request to a server, the bearer's owner, the member it names and the message's number."""
         calls = [(call.email or "", unquote_plus(call.query)) for call in self.crowd.server.google.calls]
         calls += [(account, unquote_plus(target)) for account, _, target in self.hub.calls]
         calls += self.office.callers
@@ -136,7 +138,7 @@ def _number(account: str) -> int:
 
 @asynccontextmanager
 async def everything(folder: Path, databases: Databases, census: Census) -> AsyncIterator[Everything]:
-    """A server that forty people have connected all their accounts to."""
+    """Yield a server to which forty people have connected all their accounts."""
     accounts = [Person.named(f"Member{n:02} Crowd", f"member{n:02}@sandbox.example") for n in range(PEOPLE)]
     names = tuple(f"member{n:02}" for n in range(PEOPLE))
     async with open_environment(folder, databases, people=accounts, delivery=DELIVERY) as environment:
@@ -203,14 +205,14 @@ async def _connect(server: Server, member: Member, name: str) -> None:
 @pytest.mark.system
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_a_thousand_messages_of_forty_people(tmp_path: Path, databases: Databases) -> None:
-    """What the head of this module says."""
+    """A thousand mixed messages of forty people each use and show their own sender's data only."""
     random_ = random.Random(1000)
     census = Census(ForeignToolkit, Client)
     with without_the_collector():
         async with everything(tmp_path, databases, census) as all_:
             crowd = all_.crowd
             over_http = [member for member in crowd.members if member.platform == "http"]
-            await crowd.delivery(over_http[0], "/office_tools", None, MESSAGES)()  # nobody knows them before
+            await crowd.delivery(over_http[0], "/office_tools", None, MESSAGES)()  # nobody knows the tools before
             await crowd.ended(1)
             greetings = crowd.greetings("/office_tools")
             count = MESSAGES - 1 - len(greetings) - 2 * len(over_http)

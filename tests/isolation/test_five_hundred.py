@@ -1,8 +1,8 @@
-"""Five hundred messages of fifty people, mixed up over all channels: everybody gets their own mail.
+"""Fifty people write five hundred messages, in random order, over all channels, and each gets their own mail.
 
-Some are delivered twice, interrupted, too slow, or meet a tool that fails. Afterwards every message has its end, each
-call of Gmail carried its own sender's token, nobody was shown anybody else's letters, and every object of every request
-is gone although the cyclic collector never ran.
+Some messages are delivered twice, interrupted, too slow, or call a tool that fails. Afterwards every message is done or
+failed, each call of Gmail carried its own sender's token, nobody was shown anybody else's letters, and every object of
+every request is freed although the cyclic collector never ran.
 """
 
 from __future__ import annotations
@@ -96,14 +96,14 @@ class TryingGmail(GmailToolkit):
 
 
 async def write_to(crowd_: Crowd, random_: random.Random, count: int, *, interrupts: int, slow: int = 0) -> None:
-    """Let the crowd write so many messages, mixed up; some of them fail, are sent twice, interrupted or too slow.
+    """Let the crowd write messages in random order; some fail, are sent twice, interrupted or too slow.
 
     Args:
-        crowd_: Who writes.
-        random_: Decides who writes what, and when.
-        count: How many messages.
-        interrupts: How many runs are interrupted.
-        slow: How many of the messages take longer than they may.
+        crowd_: The people who write.
+        random_: Decides who writes which message, and when.
+        count: The number of messages.
+        interrupts: The number of runs to interrupt.
+        slow: The number of messages that take longer than they may.
     """
     greetings = crowd_.greetings(READS[0])
     texts = [*islice(cycle(SLOW), slow), *islice(cycle(FAILS), count // 12)]
@@ -111,7 +111,7 @@ async def write_to(crowd_: Crowd, random_: random.Random, count: int, *, interru
     random_.shuffle(texts)
 
     def delivery(text: str, event: int) -> Delivery:
-        # Who is slow keeps a whole thread waiting.
+        # A slow message in a group would keep a whole thread waiting.
         group = None if text in SLOW or random_.random() < 0.5 else some_group(random_)
         return crowd_.delivery(random_.choice(crowd_.members), text, group, event)
 
@@ -121,7 +121,7 @@ async def write_to(crowd_: Crowd, random_: random.Random, count: int, *, interru
 
 @asynccontextmanager
 async def crowd(folder: Path, people: int, databases: Databases | None = None) -> AsyncIterator[Crowd]:
-    """A server that so many people have connected their accounts to, each object of its requests watched."""
+    """Yield a server to which this many people have connected accounts, with each object of its requests watched."""
     accounts = [Person.named(f"Member{n:02} Crowd", f"member{n:02}@sandbox.example") for n in range(people)]
     members = [Member(number, account.email) for number, account in enumerate(accounts)]
     watch = Watch()
@@ -142,7 +142,7 @@ async def crowd(folder: Path, people: int, databases: Databases | None = None) -
 
 
 async def assert_nobody_meets(folder: Path, databases: Databases, *, people: int, count: int, slow: int) -> None:
-    """Run a crowd and hold the outcome to what this module promises."""
+    """Run a crowd and assert what this module promises."""
     with without_the_collector():
         async with crowd(folder, people, databases) as crowd_:
             await write_to(crowd_, random.Random(500), count, interrupts=count // 10, slow=slow)
@@ -167,7 +167,7 @@ async def assert_nobody_meets(folder: Path, databases: Databases, *, people: int
 async def test_sixty_messages_of_ten_people(
     tmp_path: Path, databases: Databases, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What the head of this module says, of fewer people."""
+    """Ten people's sixty mixed messages each use and show their own sender's data only."""
     await assert_nobody_meets(tmp_path, databases, people=10, count=60, slow=2)
 
     assert A_CRASH in caplog.text
@@ -177,7 +177,7 @@ async def test_sixty_messages_of_ten_people(
 async def test_five_hundred_messages_of_fifty_people(
     tmp_path: Path, databases: Databases, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What the head of this module says."""
+    """Fifty people's five hundred mixed messages each use and show their own sender's data only."""
     await assert_nobody_meets(tmp_path, databases, people=50, count=500, slow=10)
 
     assert A_CRASH in caplog.text
@@ -187,14 +187,14 @@ async def test_five_hundred_messages_of_fifty_people(
 async def test_five_thousand_messages_of_a_hundred_people(
     tmp_path: Path, databases: Databases, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The same, ten times as long."""
+    """A hundred people's five thousand mixed messages each use and show their own sender's data only."""
     await assert_nobody_meets(tmp_path, databases, people=100, count=5000, slow=50)
 
     assert A_CRASH in caplog.text
 
 
 def keep(container: Application, crowd_: Crowd) -> None:
-    """The mistake: a toolkit that stays in a list of its module."""
+    """Plant a toolkit that stays in a list after its request."""
     kept = []
 
     class Kept(TryingGmail):
@@ -207,7 +207,7 @@ def keep(container: Application, crowd_: Crowd) -> None:
 
 
 def share(container: Application, crowd_: Crowd) -> None:
-    """The mistake: one Google client for everybody, made for whoever came first."""
+    """Plant one Google client for everybody, made for the first person."""
     shared: list[GoogleClient] = []
 
     def first(*args: object, timeout_seconds: float) -> GoogleClient:
@@ -220,7 +220,7 @@ def share(container: Application, crowd_: Crowd) -> None:
 
 
 def confuse(container: Application, crowd_: Crowd) -> None:
-    """The mistake: credentials that use one person's grant for everybody."""
+    """Plant credentials that use one person's grant for everybody."""
     victim = crowd_.members[0].principal(crowd_.server)
     used = crowd_.watch.used
 
@@ -239,7 +239,7 @@ def confuse(container: Application, crowd_: Crowd) -> None:
 
 @pytest.mark.parametrize("mistake", [keep, share, confuse])
 async def test_a_planted_leak_is_noticed(tmp_path: Path, mistake: Callable[[Application, Crowd], None]) -> None:
-    """The same check on a server with a mistake in it, planted past the proof, says what the mistake leads to."""
+    """The verdict notices a leak that is planted after the proof."""
     with without_the_collector():
         async with crowd(tmp_path, 3) as crowd_:
             mistake(crowd_.server.container, crowd_)

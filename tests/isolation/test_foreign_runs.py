@@ -1,4 +1,4 @@
-"""An object that can reach an account works in its own request only, wherever somebody's toolkit has kept it."""
+"""An object that can reach an account works only in its own request, even if a toolkit keeps it."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def _forget() -> Iterator[None]:
 async def test_a_kept_client_refuses_the_next_person(
     tmp_path: Path, name: str, ada: Principal, grace: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While Ada's message is open, Grace's tool finds Ada's client: nothing is sent, and both trails tell of it."""
-    monkeypatch.setattr("app.main.prove_lifetimes", _not_proved)  # the proof would stop this toolkit at the start
+    """Ada's client, found by Grace's tool while Ada's message is open, sends nothing, and both trails record it."""
+    monkeypatch.setattr("app.main.prove_lifetimes", _not_proved)  # the proof would refuse this toolkit at the start
     settings = settings_in(tmp_path, toolkits={name: f"tests.outside.keeping_client:{KEEPING[name]}"})
     release = asyncio.Event()
     keeping_client.RELEASE.append(release)
@@ -72,7 +72,7 @@ async def _not_proved(container: Application, settings: object) -> str:
 
 
 async def test_a_kept_client_refuses_and_its_owners_calls_go_on(tmp_path: Path, ada: Principal) -> None:
-    """A run's own tasks and threads may use its client; another run, and no run at all, may not."""
+    """A run's own tasks and threads may use its client, but another run, or code outside every run, may not."""
     async with open_test_container(settings_in(tmp_path)) as container:
         FakeGoogle.install(container, lambda principal, request: principal.user)
         async with open_test_scope(ada) as scope:
@@ -105,7 +105,7 @@ async def _in_a_raw_thread(work: object) -> None:
 
 
 async def test_all_that_reaches_an_account_knows_its_run(tmp_path: Path, ada: Principal, grace: Principal) -> None:
-    """Credentials, recorder and client each refuse another run, by every method that gives or uses access."""
+    """Credentials, recorder and client each refuse another run, in every method that gives or uses access."""
     tokens = FakeTokens()
     for person in (ada, grace):
         tokens.grant(person, READ_LABELS)
@@ -134,7 +134,7 @@ async def test_all_that_reaches_an_account_knows_its_run(tmp_path: Path, ada: Pr
 
 
 async def test_a_run_ends_where_it_began(ada: Principal, grace: Principal) -> None:
-    """Runs nest, are inherited by tasks begun in them, and leave the context as they found it."""
+    """Runs nest, are inherited by tasks that begin in them, and restore the context when they end."""
     outside = current_run()
     with new_run() as first:
         inherited = asyncio.create_task(_current())

@@ -1,4 +1,4 @@
-"""Forty people at once write to a team of three levels over Gmail, Calendar and Drive: everybody gets their own."""
+"""Forty people at once write to a team of three levels over Gmail, Calendar and Drive, and each gets their own data."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ MEMBERS = {"mail": "gmail", "calendar": "calendar", "files": "drive"}
 
 
 async def test_forty_people_over_a_team_of_three_levels(tmp_path: Path) -> None:
-    """Each Google call is under its sender's bearer and in the trail with its member; afterwards nothing is left."""
+    """Each call uses its sender's token and is recorded with its member; afterwards all objects are freed."""
     accounts = [Person.named(f"Member{n:02} Crowd", f"member{n:02}@sandbox.example") for n in range(PEOPLE)]
     emails = {Principal("http", "demo", f"member{n:02}"): account.email for n, account in enumerate(accounts)}
     watch = Watch()
@@ -87,7 +87,7 @@ async def _token(container: Application, person: Principal) -> str | None:
 
 
 async def _all_ask(server: Server, people: list[Principal]) -> list[tuple[Principal, str, str]]:
-    """Everybody writes all of it, in conversations of their own, mixed up; who, the state, and the answer."""
+    """Let everybody write every message at once, in one conversation each; return sender, state and answer of each."""
 
     async def ask(person: Principal, text: str) -> tuple[Principal, str, str]:
         posted = (await server.ask(person, text, conversation=text)).json()

@@ -1,4 +1,4 @@
-"""Watches a server's requests from within: which objects they made, and whose token each person's credentials gave."""
+"""Watches a server's requests from within: the objects they made, and the tokens that people's credentials gave."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from tests.fakes.server import own_markers
 
 
 class Watch:
-    """Notes what a container's requests make, weakly. Install it before the container serves.
+    """Notes the objects that a container's requests make, by weak references. Install it before the container serves.
 
     Attributes:
-        used: How often the credentials of a principal gave out which access token, by its fingerprint.
+        used: How often the credentials of a principal gave out an access token, by its fingerprint.
     """
 
     def __init__(self) -> None:
@@ -30,22 +30,22 @@ class Watch:
         self._made: list[tuple[str, weakref.ref[Any]]] = []
 
     def install(self, container: Application) -> None:
-        """Put a class that notes its instances in the place of each scoped class."""
+        """Replace each scoped class by one that notes its instances."""
         for provider in (container.google, container.toolkits.gmail, *container.agents.providers.values()):
             self._replace(provider, lambda cls: _noting(cls, self.note))
         self._replace(container.credentials, lambda cls: self._telling(_noting(cls, self.note)))
 
     def note(self, *objects: object) -> None:
-        """Remember these objects of one request, and the scope if it is one of them."""
+        """Note these objects of one request, and the scope if it is one of them."""
         self._made += [(type(each).__qualname__, weakref.ref(each)) for each in objects]
 
     @property
     def made(self) -> Counter[str]:
-        """How many objects of each class were made."""
+        """Return the number of objects made, by class."""
         return Counter(name for name, _ in self._made)
 
     async def alive(self, seconds: float) -> Counter[str]:
-        """How many of them are still there; tasks and threads that are ending are given this while."""
+        """Return the number of objects still alive, by class; allow ending tasks and threads this many seconds."""
         await fading((reference for _, reference in self._made), seconds)
         return Counter(name for name, reference in self._made if reference() is not None)
 
@@ -55,7 +55,7 @@ class Watch:
         provider.override(Scoped(with_(current.provides), *current.args, **current.kwargs))
 
     def _telling(self, credentials: Any) -> type:
-        """Credentials that tell which token they give for whom."""
+        """Return a class of credentials that records which token each instance gave to its principal."""
         used = self.used
 
         class Telling(credentials):  # type: ignore[misc]  # the base is found at run time
@@ -73,7 +73,7 @@ class Watch:
 
 
 def _noting(cls: Any, note: Callable[..., None]) -> type:
-    """A class like this one, whose instances are noted together with the scope that they are given."""
+    """Return a class like this one whose instances are noted, together with the scope that they are given."""
 
     class Noting(cls):  # type: ignore[misc]  # the base is found at run time
         def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -86,14 +86,14 @@ def _noting(cls: Any, note: Callable[..., None]) -> type:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a run showed; each is empty when people were kept apart.
+    """The faults of a run; each field is empty if people were kept apart.
 
     Attributes:
-        alive: Objects of requests that are over, by class.
-        foreign_tokens: Whose credentials gave out a token that is not in their own grant.
-        foreign_calls: Calls of Gmail under a token of nobody's.
-        foreign_letters: Who was shown letters that are not in their own mailbox.
-        public_letters: How many letters were shown to a whole group.
+        alive: Objects of finished requests that were not freed, by class.
+        foreign_tokens: People whose credentials gave out a token that is not in their own grant.
+        foreign_calls: The number of Gmail calls with a token that nobody has.
+        foreign_letters: People who were shown letters that are not in their own mailbox.
+        public_letters: The number of letters shown to a whole group.
     """
 
     alive: Counter[str]
@@ -111,15 +111,15 @@ async def judge(
     shown: Iterable[tuple[Principal | None, str]],
     fading_seconds: float = 30.0,
 ) -> Verdict:
-    """The verdict on a run that is over.
+    """Return the verdict on a run that has finished.
 
     Args:
-        watch: What was noted.
-        container: Where the grants are.
-        google: Whose log says which tokens were used.
+        watch: The objects and tokens noted during the run.
+        container: Has the grants.
+        google: Its log says which tokens were used.
         emails: Each person's Google account.
-        shown: What was shown on all channels, and to whom; None for a whole group.
-        fading_seconds: How long tasks and threads that are ending are waited for.
+        shown: Each text shown on a channel and its reader, or None for a whole group.
+        fading_seconds: How long to wait for tasks and threads that are ending.
     """
     grants = [await container.grants().find(person) for person in emails]
     tokens = {grant.principal: fingerprint(grant.access_token) for grant in grants if grant}

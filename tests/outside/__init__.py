@@ -1,1 +1,1 @@
-"""A package that knows nothing of Deputy's containers: what somebody else would write."""
+"""A package that knows nothing of Deputy's containers, such as somebody else would write."""

@@ -8,7 +8,7 @@ from app.toolkits.toolkit import Toolkit, tool
 
 
 class CachingToolkit(Toolkit):
-    """Would keep everybody's answers, and everybody's toolkit."""
+    """Would keep everybody's answers and toolkits in a cache."""
 
     name = "caching"
 

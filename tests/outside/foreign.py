@@ -1,4 +1,4 @@
-"""Toolkits that are written for agno, some of them careless."""
+"""Toolkits written for agno, some of them careless."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from agno.tools import Toolkit
 from slack_sdk import WebClient
 from slack_sdk.http_retry import default_retry_handlers
 
-entered, go_on = threading.Lock(), threading.Lock()  # closed until somebody opens them: see `close` and `free`
+entered, go_on = threading.Lock(), threading.Lock()  # locked until a test opens them: see `close` and `free`
 
 
 def close(*locks: threading.Lock) -> None:
-    """Close these, whether they are open or not."""
+    """Lock these locks, even if some are locked already."""
     for lock in locks:
         lock.acquire(blocking=False)
 
 
 def free(lock: threading.Lock) -> None:
-    """Open this one, whether it is open or not."""
+    """Unlock this lock, even if it is unlocked already."""
     if lock.locked():
         lock.release()
 
 
 class Ledger(Toolkit):
-    """Tells whose it is, in every way in which agno runs a tool."""
+    """Returns its owner's token in every way in which agno runs a tool."""
 
     def __init__(self, access_token: str = "", region: str = "eu", **options: Any) -> None:
         self.access_token = access_token or os.getenv("LEDGER_TOKEN", "")
@@ -104,7 +104,7 @@ class Looking(Toolkit):
 
 
 class Sharing(Looking):
-    """Keeps one list for everybody, which is the default of a parameter."""
+    """Keeps one list for everybody, in the default of a parameter."""
 
     def __init__(self, known: list[str] = []) -> None:  # noqa: B006  # that is the mistake
         self.known = known
@@ -112,7 +112,7 @@ class Sharing(Looking):
 
 
 class ClassWide(Looking):
-    """Keeps one on the class."""
+    """Keeps one list on its class."""
 
     seen: list[str] = []  # noqa: RUF012  # that is the mistake
 
@@ -125,7 +125,7 @@ def _note(word: str) -> str:
 
 
 class ModuleWide(Looking):
-    """Keeps one in its module, by a function there."""
+    """Keeps one dictionary in its module, through a function there."""
 
     def look(self) -> str:
         """Look."""
@@ -159,7 +159,7 @@ _count = _counter()
 
 
 class Enclosed(Looking):
-    """Counts for everybody, in a variable around a function."""
+    """Counts for everybody, in a variable that a function encloses."""
 
     def look(self) -> str:
         """Look."""
@@ -167,7 +167,7 @@ class Enclosed(Looking):
 
 
 class Borrowed(Looking):
-    """Holds what a library gives out to everybody."""
+    """Holds an object that a library shares between all callers."""
 
     def __init__(self) -> None:
         self.handlers = default_retry_handlers()
@@ -175,7 +175,7 @@ class Borrowed(Looking):
 
 
 class Borrowing(Looking):
-    """Holds it once a tool has run."""
+    """Holds an object that a library shares, once a tool has run."""
 
     def look(self) -> str:
         """Look."""
@@ -184,7 +184,7 @@ class Borrowing(Looking):
 
 
 class Late(Looking):
-    """Makes a library's client once a tool runs, whose handlers all of its clients share."""
+    """Makes a library's client when a tool runs; all clients of the library share their handlers."""
 
     def look(self) -> str:
         """Look."""
@@ -193,7 +193,7 @@ class Late(Looking):
 
 
 class Kept(Looking):
-    """Is kept by a logger."""
+    """Is kept alive by a logger."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -201,7 +201,7 @@ class Kept(Looking):
 
 
 class Impersonating(Looking):
-    """Asks the model whom it is for."""
+    """Lets the model choose the person."""
 
     def __init__(self) -> None:
         Toolkit.__init__(self, name="impersonating", tools=[self.meetings])
@@ -212,7 +212,7 @@ class Impersonating(Looking):
 
 
 class Calling(Toolkit):
-    """Reaches out as it is built."""
+    """Opens a connection in its constructor."""
 
     def __init__(self) -> None:
         socket.create_connection(("127.0.0.1", 9), timeout=1)
@@ -231,7 +231,7 @@ class Running(Toolkit):
 
 
 class Filing(Toolkit):
-    """Works on files, and got one more tool with the last update of its package."""
+    """Works on files; its package's last update added one more tool."""
 
     def __init__(self, folder: str = "") -> None:
         self.folder = Path(folder)

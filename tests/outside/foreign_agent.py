@@ -1,4 +1,4 @@
-"""An agent that is written for agno, with a model that calls what it is asked for."""
+"""An agent written for agno, with a model that calls the tool that a message names."""
 
 from __future__ import annotations
 
@@ -92,24 +92,24 @@ shared = Agent(name="bank", model=Echo(), tools=[Bank("everybody")])
 
 
 def give_shared(principal: Principal) -> Agent:
-    """Return everybody's agent."""
+    """Return the agent that everybody shares."""
     return shared
 
 
 def greedy(everything: dict[str, str]) -> Agent:
-    """Ask for what nobody provides."""
+    """Ask for a parameter that no provider fits."""
     return Agent()
 
 
 class Listening(Bank):
-    """Takes an account of the environment if it is given none, and fails without one."""
+    """Takes its account from the environment, and fails without one."""
 
     def __init__(self) -> None:
         super().__init__(os.environ["BANK_TOKEN"])
 
 
 def from_environment(principal: Principal) -> Agent:
-    """Return a person's agent with everybody's account; the model's key may stand in the environment."""
+    """Return a person's agent with everybody's account; it may read the model's key from the environment."""
     os.environ["MODEL_API_KEY"]
     return Agent(model=Echo(), tools=[Listening()])
 
@@ -129,7 +129,7 @@ workflow = Workflow(name="bank")
 
 
 class Ledger(Bank):
-    """A bank that notes something in a book."""
+    """A bank that has a book."""
 
     def __init__(self, owner: str, book: dict[str, Any]) -> None:
         self.book = book
@@ -146,27 +146,27 @@ LEDGER = Ledger("everybody", BOOK)
 
 
 def with_one_model(principal: Principal) -> Agent:
-    """Return a person's agent with everybody's model."""
+    """Return a person's agent with a model that everybody shares."""
     return Agent(model=MODEL, tools=[Bank(principal.user)])
 
 
 def with_one_state(principal: Principal) -> Agent:
-    """Return a person's agent with everybody's state."""
+    """Return a person's agent with a state that everybody shares."""
     return Agent(model=Echo(), session_state=BOOK, tools=[Bank(principal.user)])
 
 
 def with_one_book(principal: Principal) -> Agent:
-    """Return a person's agent, whose toolkit has everybody's book."""
+    """Return a person's agent, whose toolkit has a book that everybody shares."""
     return Agent(model=Echo(), tools=[Ledger(principal.user, BOOK)])
 
 
 def with_one_method(principal: Principal) -> Agent:
-    """Return a person's agent with a method of everybody's object as a tool."""
+    """Return a person's agent with a tool that is a method of an object that everybody shares."""
     return Agent(model=Echo(), tools=[Bank(principal.user), LEDGER.look])
 
 
 def with_one_variable(principal: Principal) -> Agent:
-    """Return a person's agent, whose tool is a function around everybody's book."""
+    """Return a person's agent with a tool that encloses a book that everybody shares."""
     book = BOOK
 
     def look() -> str:

@@ -1,4 +1,4 @@
-"""Toolkits that leave something for the next person when a tool runs, and one that only looks as if."""
+"""Toolkits that leave something behind for the next person when a tool runs, and one that only seems to."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.principal import Principal
 from app.toolkits.toolkit import Effect, Toolkit, tool
 
 COLOURS = {"red": 1}
-PLACES: list[tuple[str, int]] = []  # where the sending toolkit would connect to; a test says
+PLACES: list[tuple[str, int]] = []  # the addresses that the sending toolkit connects to; set by a test
 
 _text = ""
 _letters: list[str] = []
@@ -33,7 +33,7 @@ _notebooks: WeakValueDictionary[str, Notebook] = WeakValueDictionary()
 
 
 class TextToolkit(Toolkit):
-    """Keeps a text in a global."""
+    """Keeps a text in a global variable."""
 
     name = "text"
 
@@ -49,7 +49,7 @@ class TextToolkit(Toolkit):
 
 
 class Lazy:
-    """Stands for a client, and raises when anything but its name is asked for."""
+    """Wraps a client, and raises for every attribute."""
 
     def __init__(self, client: object) -> None:
         self._client = client
@@ -59,7 +59,7 @@ class Lazy:
 
 
 class Sealed(Mapping[str, object]):
-    """A collection of another package's that will not be iterated."""
+    """A collection of another package that cannot be iterated."""
 
     __module__ = "somebody.elses"
 
@@ -77,7 +77,7 @@ class Sealed(Mapping[str, object]):
 
 
 class LazyToolkit(Toolkit):
-    """Keeps the first person's client for all, out of sight."""
+    """Keeps the first person's client for everybody, hidden in another object."""
 
     name = "lazy"
 
@@ -94,7 +94,7 @@ class LazyToolkit(Toolkit):
 
 
 class SealedToolkit(Toolkit):
-    """Keeps its client where nobody sees whose it is."""
+    """Keeps its client in a collection that nobody can inspect."""
 
     name = "sealed"
 
@@ -108,7 +108,7 @@ class SealedToolkit(Toolkit):
 
 
 class LettersToolkit(Toolkit):
-    """Keeps Google's answer in a global, and returns it."""
+    """Keeps Google's answer in a global variable, and returns it."""
 
     name = "letters"
 
@@ -125,7 +125,7 @@ class LettersToolkit(Toolkit):
 
 
 class CountingToolkit(Toolkit):
-    """Binds an attribute of its class again."""
+    """Rebinds an attribute of its class."""
 
     name = "counting"
     last: ClassVar[str] = ""
@@ -141,7 +141,7 @@ class CountingToolkit(Toolkit):
 
 
 class NotebookToolkit(Toolkit):
-    """Takes its notebook from a weak dictionary, where somebody's may be."""
+    """Takes its notebook from a weak dictionary, which may hold somebody else's."""
 
     name = "notebook"
 
@@ -157,7 +157,7 @@ class NotebookToolkit(Toolkit):
 
 
 class OwnToolkit(Toolkit):
-    """Keeps everything in its instance, cycles included, and reads constants of its module."""
+    """Keeps everything in its instance, including cycles, and reads constants of its module."""
 
     name = "own"
 
@@ -182,7 +182,7 @@ class OwnToolkit(Toolkit):
 
 
 class SendingToolkit(Toolkit):
-    """Reaches outside by itself."""
+    """Opens connections and writes files without Deputy's clients."""
 
     name = "sending"
     reached: ClassVar[tuple[str, ...]] = ()

@@ -1,4 +1,4 @@
-"""A toolkit of another provider than Google, as an author would write it."""
+"""A toolkit for a provider other than Google, as an author would write it."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class AskingToolkit(Toolkit):
 
 
 class LendingToolkit(Toolkit):
-    """Keeps the first person's connection where the next one finds it."""
+    """Keeps the first person's connection where the next person's tool finds it."""
 
     name = "lending"
     _kept: tuple[object, ...] = ()

@@ -19,25 +19,25 @@ _here = sys.modules[__name__]
 
 
 class Thing:
-    """An object without a text."""
+    """An object that holds no text."""
 
 
 class ClassWide:
-    """In an attribute of its class."""
+    """Keeps it in an attribute of its class."""
 
     notes: ClassVar[list[str]] = []
 
     def keep(self, principal: Principal) -> None:
-        """Keep it."""
+        """Keep the person's mail."""
         self.notes.append(f"mail of {principal.user}")
 
 
 class Based(ClassWide):
-    """In an attribute of its base."""
+    """Keeps it in an attribute of its base class."""
 
 
 class _Text:
-    """Keeps a text for each instance, by its address."""
+    """A descriptor that keeps a text for each instance, by its address."""
 
     def __init__(self) -> None:
         self._texts: dict[int, str] = {}
@@ -47,25 +47,25 @@ class _Text:
 
 
 class Described:
-    """In a descriptor."""
+    """Keeps it in a descriptor."""
 
     text = _Text()
 
     def keep(self, principal: Principal) -> None:
-        """Keep it."""
+        """Keep the person's name."""
         self.text = principal.user
 
 
 class ByProperty:
-    """In a variable that a property uses."""
+    """Keeps it in a variable that a property uses."""
 
     @property
     def text(self) -> list[str]:
-        """Return it."""
+        """Return the variable."""
         return _notes
 
     def keep(self, principal: Principal) -> None:
-        """Keep it."""
+        """Keep the person's name."""
         self.text.append(principal.user)
 
 
@@ -74,18 +74,18 @@ def _note(text: str) -> None:
 
 
 class ByFunction:
-    """In a variable that a function uses which it calls."""
+    """Keeps it in a variable, through a function that it calls."""
 
     def keep(self, principal: Principal) -> None:
-        """Keep it."""
+        """Keep the person's name."""
         _note(principal.user)
 
 
 class ByModule:
-    """In an attribute of a module."""
+    """Keeps it in an attribute of a module."""
 
     def keep(self, principal: Principal) -> None:
-        """Keep it."""
+        """Keep the person's name."""
         _here._notes.append(principal.user)
 
 
@@ -96,35 +96,35 @@ class Helper:
 
 
 class ByHelper:
-    """In another class."""
+    """Keeps it in another class."""
 
     def keep(self, principal: Principal) -> None:
-        """Keep it."""
+        """Keep the person's name."""
         Helper.notes.append(principal.user)
 
 
 class ByStatic:
-    """By a static method."""
+    """Keeps it through a static method."""
 
     @staticmethod
     def keep(principal: Principal) -> None:
-        """Keep it."""
+        """Keep the person's name."""
         _notes.append(principal.user)
 
 
 class ByKey:
-    """In the key of a table."""
+    """Keeps it in the key of a dictionary."""
 
     def keep(self, principal: Principal) -> None:
-        """Keep it."""
+        """Keep the person's name."""
         _by_person[principal.user] = 1
 
 
 class ByPrincipal:
-    """In a table of principals."""
+    """Keeps it in a dictionary of principals."""
 
     def keep(self, principal: Principal) -> None:
-        """Keep it."""
+        """Keep the principal."""
         _by_principal[principal] = 1
 
 
@@ -134,27 +134,27 @@ def _found(user: str) -> str:
 
 
 class Cached:
-    """In the cache of a function."""
+    """Keeps it in the cache of a function."""
 
     def keep(self, principal: Principal) -> None:
-        """Keep it."""
+        """Keep the person's mail."""
         _found(principal.user)
 
 
 class Globally:
-    """In a variable that is bound again."""
+    """Keeps it in a global variable that is rebound."""
 
     def keep(self, principal: Principal) -> None:
-        """Keep it."""
+        """Keep the person's name."""
         global _last
         _last = principal.user
 
 
 class Weakly:
-    """In a weak table, which has the instance itself."""
+    """Keeps the instance itself in a weak dictionary."""
 
     def keep(self, principal: Principal) -> None:
-        """Keep it."""
+        """Keep the instance."""
         _kits["last"] = self
 
 
@@ -162,22 +162,22 @@ _kits: WeakValueDictionary[str, Weakly] = WeakValueDictionary()
 
 
 class Object:
-    """In a list, without a word about the person."""
+    """Keeps an object in a list, without any text about the person."""
 
     def keep(self, principal: Principal) -> Thing:
-        """Keep it."""
+        """Keep a new object, and return it."""
         _objects.append(thing := Thing())
         return thing
 
 
 class Own:
-    """In its instance."""
+    """Keeps it in its instance."""
 
     def __init__(self) -> None:
         self.notes: list[Any] = []
 
     def keep(self, principal: Principal) -> int:
-        """Keep it."""
+        """Keep the principal."""
         self.notes.append(principal)
         return TABLE["red"]
 

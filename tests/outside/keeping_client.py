@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 from app.google.client import GoogleClient
 from app.toolkits.toolkit import Toolkit, tool
 
-RELEASE: list[asyncio.Event] = []  # what the tool waits for in its first request; a test sets it
+RELEASE: list[asyncio.Event] = []  # events that the tool awaits in its first request; set by a test
 
 _client: GoogleClient | None = None
 _clients: WeakValueDictionary[str, GoogleClient] = WeakValueDictionary()
@@ -22,7 +22,7 @@ async def _labels(client: GoogleClient) -> str:
 
 
 class GlobalToolkit(Toolkit):
-    """Keeps the client in a global of its module."""
+    """Keeps the client in a global variable of its module."""
 
     name = "globally"
 
@@ -59,7 +59,7 @@ class ClassToolkit(Toolkit):
 
 
 class WeakToolkit(Toolkit):
-    """Keeps the client weakly, so that it is gone when its request is, and the proof finds nothing alive."""
+    """Keeps the client weakly, so that it is freed after its request, and the proof finds nothing alive."""
 
     name = "weakly"
 
@@ -89,5 +89,5 @@ async def _wait() -> None:
 
 
 def kept() -> GoogleClient | None:
-    """Return the client that is kept now, whichever toolkit keeps it."""
+    """Return the client that any of the toolkits keeps now."""
     return _client or ClassToolkit.client or _clients.get("client")

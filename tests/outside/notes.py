@@ -1,4 +1,4 @@
-"""Toolkits as an author would write them who never heard of isolation."""
+"""Toolkits by an author who does not think of isolation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _KEPT: list[object] = []
 
 
 class NotesToolkit(Toolkit):
-    """Keeps what it is told in its instance, as one would."""
+    """Keeps its notes in its instance, as is usual."""
 
     name = "notes"
 
@@ -33,7 +33,7 @@ class NotesToolkit(Toolkit):
 
 
 class GreedyToolkit(Toolkit):
-    """Asks for what there is none of."""
+    """Asks for a parameter that no provider fits."""
 
     name = "greedy"
 
@@ -47,7 +47,7 @@ class GreedyToolkit(Toolkit):
 
 
 class UntypedToolkit(Toolkit):
-    """Does not say what it asks for."""
+    """Has a parameter without a type."""
 
     name = "untyped"
 
@@ -67,7 +67,7 @@ class OnlyOneToolkit(Toolkit):
     _instance: OnlyOneToolkit | None = None
 
     def __new__(cls) -> OnlyOneToolkit:
-        """The one instance."""
+        """Return the one instance."""
         if cls._instance is None:
             cls._instance = super().__new__(cls)
         return cls._instance
@@ -79,7 +79,7 @@ class OnlyOneToolkit(Toolkit):
 
 
 class KeepingToolkit(Toolkit):
-    """Is kept by its module."""
+    """Is kept alive by its module."""
 
     name = "keeping"
 

@@ -1,4 +1,4 @@
-"""Every error that docs/errors.md shows, provoked where it comes from, in the page's order."""
+"""Provokes every error that docs/errors.md shows where it occurs, in the page's order."""
 
 from tests.provoking import containers, google, messages, people, settings
 from tests.provoking.showing import Provoke

@@ -1,4 +1,4 @@
-"""Containers that could mix up two people, scopes that are used wrongly, and a machine that says no."""
+"""Containers that could mix up two people, scopes that are used wrongly, and an address that is in use."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Mailbox:
         self.principal = principal
 
     def count(self) -> int:
-        """How much there is."""
+        """Return the number of mails."""
         return 0
 
 
@@ -39,7 +39,7 @@ class Search:
 
 
 class Mail(DeclarativeContainer):
-    """A mistake: what everybody shares is given what is a person's."""
+    """A mistake: a singleton that gets a person's object."""
 
     principal = Seed(Principal)
     mailbox = Scoped(Mailbox, principal)
@@ -47,13 +47,13 @@ class Mail(DeclarativeContainer):
 
 
 class NotesToolkit(Toolkit):
-    """A mistake: the toolkit of whoever came first, for all."""
+    """A mistake: a toolkit whose first instance is given to everybody."""
 
     name = "notes"
     _first: NotesToolkit | None = None
 
     def __new__(cls) -> NotesToolkit:
-        """The first one."""
+        """Return the first instance."""
         cls._first = cls._first or super().__new__(cls)
         return cls._first
 
@@ -64,26 +64,26 @@ class NotesToolkit(Toolkit):
 
 
 async def singleton_that_keeps_a_persons(folder: Path) -> Shown:
-    """A singleton that is given a person's object."""
+    """Prove a container whose singleton gets a person's object."""
     return await raised(prove(Mail(), (ADA,), (GRACE,)))
 
 
 async def toolkit_that_its_module_keeps(folder: Path) -> Shown:
-    """A toolkit from outside that keeps its instances."""
+    """Prove a container with an external toolkit that keeps its instances."""
     settings = settings_in(folder, toolkits={"keeping": "tests.outside.notes:KeepingToolkit"})
     async with open_test_container(settings) as container:
         return await raised(prove_lifetimes(container, settings))
 
 
 async def outside_a_scope(folder: Path) -> Shown:
-    """A scoped provider, called like any other."""
+    """Call a scoped provider as if it were an ordinary one."""
     with pytest.raises(ScopeError) as error:
         Mail().mailbox()
     return "ScopeError", str(error.value)
 
 
 async def scope_without_its_seed(folder: Path) -> Shown:
-    """A scope that was opened without its person."""
+    """Open a scope without its person."""
     async with Scope() as scope:
         with pytest.raises(ScopeError) as error:
             scope.get(Mail().mailbox)
@@ -91,7 +91,7 @@ async def scope_without_its_seed(folder: Path) -> Shown:
 
 
 async def used_after_the_end(folder: Path) -> Shown:
-    """An object that outlives its request."""
+    """Use an object after its request."""
     async with Scope(ADA) as scope:
         mailbox = scope.get(Mail().mailbox)
     with pytest.raises(ScopeError) as error:
@@ -100,21 +100,21 @@ async def used_after_the_end(folder: Path) -> Shown:
 
 
 async def overridden_with_a_plain_factory(folder: Path) -> Shown:
-    """An override that would build one anew each time it is asked for."""
+    """Override a scoped provider with one that builds a new object on each call."""
     with pytest.raises(ScopeError) as error:
         Mail().mailbox.override(providers.Factory(Mailbox, ADA))
     return shown(error.value)
 
 
 async def one_toolkit_for_two_people(folder: Path) -> Shown:
-    """A toolkit that is one for all."""
+    """Check the isolation of a toolkit that everybody shares."""
     settings = settings_in(folder, toolkits={"notes": f"{__name__}:NotesToolkit"})
     async with open_test_container(settings) as container:
         return await raised(assert_isolated(container, container.toolkits.providers["notes"]))
 
 
 async def address_that_is_taken(folder: Path) -> Shown:
-    """Two servers at one address."""
+    """Start two servers at one address."""
     app = Starlette()
     async with listening(app, "127.0.0.1", free_port()) as url:
         return await raised(_serve(app, int(url.rpartition(":")[2])))

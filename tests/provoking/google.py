@@ -1,4 +1,4 @@
-"""What Google, an agent and a tool cannot do."""
+"""Requests that Google, an agent or a tool cannot fulfil."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ from tests.fakes.sandbox import sandbox
 from tests.fakes.zones import FixedZone
 from tests.provoking.showing import ADA, READ_MAIL, Provoke, Shown, raised
 
-NOWHERE = "http://127.0.0.1:9"  # the port of discard, where nobody listens
+NOWHERE = "http://127.0.0.1:9"  # the discard port, where nobody listens
 
 
 async def mail_that_is_not_there(folder: Path) -> Shown:
-    """An id of no mail."""
+    """Read a mail that does not exist."""
     async with open_gmail_sandbox() as gmail:
         toolkit = await gmail.toolkit(ADAS_ADDRESS)
         return await raised(toolkit.read("0123456789abcdef"))
 
 
 async def google_that_is_away(folder: Path) -> Shown:
-    """A Google that does not listen."""
+    """Call Google where nobody listens."""
     tokens = FakeTokens()
     tokens.grant(ADA, READ_MAIL)
     async with open_test_container(lead_to_sandbox(settings_in(folder), NOWHERE, "")) as container:
@@ -56,12 +56,12 @@ async def google_that_is_away(folder: Path) -> Shown:
 
 
 async def connection_that_was_removed(folder: Path) -> Shown:
-    """A grant is left of a connection that the settings no longer have."""
+    """Use a grant whose connection is no longer in the settings."""
     return await raised(RemovedProvider("hub").get_ready())
 
 
 async def refresh_token_that_is_over(folder: Path) -> Shown:
-    """A refresh token that Google does not know."""
+    """Use a refresh token that Google does not know."""
     google = sandbox()
     async with serve_loopback(google.app) as url:
         settings = lead_to_sandbox(settings_in(folder), url, "GOCSPX-sandbox")
@@ -71,7 +71,7 @@ async def refresh_token_that_is_over(folder: Path) -> Shown:
 
 
 async def access_token_that_is_over(folder: Path) -> Shown:
-    """A token that Google refuses, and that a renewal does not make better."""
+    """Use a token that Google refuses, even after a renewal."""
     async with open_gmail_sandbox() as gmail:
         credentials = FakeCredentials("spent", renewed="spent as well")
         google = GoogleClient(
@@ -82,7 +82,7 @@ async def access_token_that_is_over(folder: Path) -> Shown:
 
 @asynccontextmanager
 async def agent_of(settings: Settings) -> AsyncIterator[tuple[Application, list[Shown]]]:
-    """A container, and what its agent raised on a message of Ada's when the block ends."""
+    """Yield a container; after the block, append its agent's error on a message of Ada's."""
     seen: list[Shown] = []
     async with open_test_container(settings) as container:
         yield container, seen
@@ -94,7 +94,7 @@ async def agent_of(settings: Settings) -> AsyncIterator[tuple[Application, list[
 
 
 async def endless_steps(folder: Path) -> Shown:
-    """A model that calls tools without end."""
+    """Run a model that never stops calling tools."""
     settings = settings_in(folder, toolkits={"notes": "tests.outside.notes:NotesToolkit"})
     async with agent_of(settings) as (container, seen):
         use_model(container, scripted(*[[call("notes_add", str(step), text="again")] for step in range(99)]))
@@ -102,7 +102,7 @@ async def endless_steps(folder: Path) -> Shown:
 
 
 async def model_that_is_away(folder: Path) -> Shown:
-    """A model at an endpoint where nobody listens."""
+    """Run a model at an endpoint where nobody listens."""
     away = {
         "models": {"local": ModelSettings(base_url=f"{NOWHERE}/v1", model="llama3.2")},
         "agents": {"assistant": AgentSettings(model=("local",))},
@@ -113,7 +113,7 @@ async def model_that_is_away(folder: Path) -> Shown:
 
 
 async def days_the_wrong_way_round(folder: Path) -> Shown:
-    """A time that ends before it begins."""
+    """Ask for a time that ends before it begins."""
     async with open_test_container(settings_in(folder)) as container, open_test_scope(ADA) as scope:
         return await raised(
             scope.get(container.toolkits.providers["gmail"]).by_date(date(2026, 2, 1), date(2026, 1, 1))

@@ -1,4 +1,4 @@
-"""Why a request is not taken, over HTTP."""
+"""Messages, answers and files that cannot be accepted, sent or read."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from tests.provoking.showing import ADA, GRACE, Provoke, Shown, answered, raised
 
 
 async def without_text(folder: Path) -> Shown:
-    """A message of blanks."""
+    """Send a message of blanks."""
     async with open_test_app(settings_in(folder)) as app:
         return answered(await app.ask(ADA, "  "))
 
 
 async def without_a_token(folder: Path) -> Shown:
-    """A request that says nothing of who sends it."""
+    """Send a request without a token."""
     async with open_test_app(settings_in(folder)) as app:
         return answered(await app.client.get("/v1/me"))
 
 
 async def with_a_revoked_token(folder: Path) -> Shown:
-    """A token that was ended."""
+    """Send a request with a revoked token."""
     async with open_test_app(settings_in(folder)) as app:
         headers = await app.bearer(ADA)
         await app.container.api_tokens().revoke(ADA)
@@ -40,7 +40,7 @@ async def with_a_revoked_token(folder: Path) -> Shown:
 
 
 async def not_from_slack(folder: Path) -> Shown:
-    """A request that Slack has not signed."""
+    """Send a request that Slack has not signed."""
     slack = InterfacesSettings(slack=SlackSettings(signing_secret=SecretStr("s"), bot_token=SecretStr("xoxb-1")))
     settings = settings_in(folder).model_copy(update={"interfaces": slack})
     headers = {"X-Slack-Request-Timestamp": "1700000000", "X-Slack-Signature": f"v0={'0' * 64}"}
@@ -49,27 +49,27 @@ async def not_from_slack(folder: Path) -> Shown:
 
 
 async def offboarded(folder: Path) -> Shown:
-    """A person who has left."""
+    """Send a message as a person who was offboarded."""
     async with open_test_app(settings_in(folder)) as app:
         await app.container.users().offboard(ADA)
         return answered(await app.ask(ADA, "help"))
 
 
 async def somebody_elses(folder: Path) -> Shown:
-    """Another person's message."""
+    """Ask for another person's message."""
     async with open_test_app(settings_in(folder)) as app:
         message = (await app.ask(ADA, "help")).json()["message"]
         return answered(await app.client.get(f"/v1/messages/{message}", headers=await app.bearer(GRACE)))
 
 
 async def too_large(folder: Path) -> Shown:
-    """A text of a megabyte."""
+    """Send a text of a megabyte."""
     async with open_test_app(settings_in(folder)) as app:
         return answered(await app.ask(ADA, "x" * 1_000_001))
 
 
 async def without_a_database(folder: Path) -> Shown:
-    """A database whose tables are gone."""
+    """Send a request while the database has no tables for tokens."""
     async with open_test_app(settings_in(folder)) as app:
         headers = await app.bearer(ADA)
         async with app.container.database().writing() as connection:
@@ -78,7 +78,7 @@ async def without_a_database(folder: Path) -> Shown:
 
 
 async def waiting_too_often(folder: Path) -> Shown:
-    """A person whose requests wait already, as many as may."""
+    """Send one more waiting request than a person may have."""
     async with open_test_app(settings_in(folder)) as app:
         message = (await app.ask(ADA, "help")).json()["message"]
         (waits,) = (part() for name, part in app.container.channel_parts.providers.items() if name == "http.Waits")
@@ -90,14 +90,14 @@ async def waiting_too_often(folder: Path) -> Shown:
 
 
 async def without_an_answer(folder: Path) -> Shown:
-    """A Slack that is not there."""
+    """Send an answer while Slack cannot be reached."""
     return await _sent(folder, SlackSettings(
         signing_secret=SecretStr("s"), bot_token=SecretStr("xoxb-1"), api_base_url="http://127.0.0.1:1/api/"
     ))  # fmt: skip
 
 
 async def to_a_workspace_that_removed_the_app(folder: Path) -> Shown:
-    """An answer for which there is no token any more."""
+    """Send an answer to a workspace for which there is no token any more."""
     return await _sent(folder, SlackSettings(
         signing_secret=SecretStr("s"), client_id="1.2", client_secret=SecretStr("s"), workspaces=("T0TEAM",)
     ))  # fmt: skip
@@ -119,7 +119,7 @@ async def _sent(folder: Path, slack: SlackSettings) -> Shown:
 
 
 async def not_on_the_list(folder: Path) -> Shown:
-    """A person whom the channel's list leaves out."""
+    """Send a message as a person who is not on the channel's list."""
     slack = SlackSettings(signing_secret=SecretStr("s"), bot_token=SecretStr("xoxb-1"), people=("U0GRACE",))
     settings = settings_in(folder).model_copy(update={"interfaces": InterfacesSettings(slack=slack)})
     message = InboundMessage(Principal("slack", "T0TEAM", "U0ADA"), "Ev1", "D1:", "help")
@@ -128,7 +128,7 @@ async def not_on_the_list(folder: Path) -> Shown:
 
 
 async def a_silent_recording(folder: Path) -> Shown:
-    """A recording in which the transcription model hears nothing."""
+    """Transcribe a recording in which the transcription model hears nothing."""
     silence = httpx2.MockTransport(lambda _: httpx2.Response(200, json={"text": " "}))
     async with httpx2.AsyncClient(transport=silence) as http:
         transcriber = Transcriber("speech", base_url="http://127.0.0.1/v1", model="m", api_key=None, http=http)
@@ -136,20 +136,20 @@ async def a_silent_recording(folder: Path) -> Shown:
 
 
 async def a_file_that_is_too_large(folder: Path) -> Shown:
-    """A channel that finds more than it may read."""
+    """Fetch a file that is larger than the limit."""
     async with open_test_app(settings_in(folder)) as app:
         channel = RecordingChannel(files={"f1": bytes(20_000_001)})
         return await raised(channel.fetch(await _stored(app), _FILE, limit=20_000_000))
 
 
 async def a_file_that_is_gone(folder: Path) -> Shown:
-    """A file over HTTP, which carries none."""
+    """Fetch a file over HTTP, which carries none."""
     async with open_test_app(settings_in(folder)) as app:
         return await raised(app.container.channels()["http"].sends.fetch(await _stored(app), _FILE, limit=1))
 
 
 async def nothing_to_read(folder: Path) -> Shown:
-    """A voice message alone, and no model to write it down."""
+    """Read a voice message without text, and without a model to transcribe it."""
     async with open_test_app(settings_in(folder)) as app:
         message = replace(await _stored(app), text="", attachments=(_FILE,))
         return await raised(app.container.attachments().prompt(message, lambda _: False))

@@ -1,4 +1,4 @@
-"""What a person's consent and credentials lack, and what is sealed for somebody else."""
+"""Links, consents and credentials that are missing or invalid, and values that are sealed for somebody else."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from tests.provoking.showing import ADA, GRACE, READ_MAIL, Provoke, Shown, raise
 
 
 class _NoDelegation:
-    """A service account that nobody asks."""
+    """A service account that is never asked."""
 
     async def token_for(self, subject: str, oauth_scopes: frozenset[str]) -> ProviderTokens:
         raise NotImplementedError
 
 
 async def link_that_is_over(folder: Path) -> Shown:
-    """A link that nobody was given."""
+    """Open a link that was never issued."""
     async with open_test_container(settings_in(folder)) as container:
         return await raised(container.links().open("never issued"))
 
 
 async def sign_in_that_is_over(folder: Path) -> Shown:
-    """A callback to nothing."""
+    """Return from a sign-in that was never begun."""
     async with open_test_container(settings_in(folder)) as container:
         return await raised(container.links().of_browser("never begun", None))
 
 
 async def sign_in_of_another_browser(folder: Path) -> Shown:
-    """A link that one browser opened and another comes back from."""
+    """Return from Google in another browser than the one that opened the link."""
     async with open_test_container(settings_in(folder)) as container:
         links = container.links()
         _, token = await links.issue(ADA, frozenset({READ_MAIL}))
@@ -45,7 +45,7 @@ async def sign_in_of_another_browser(folder: Path) -> Shown:
 
 
 async def client_of_another_request(folder: Path) -> Shown:
-    """A Google client that was kept for the next request."""
+    """Use a Google client that was kept for the next request."""
     async with open_test_container(settings_in(folder)) as container, open_test_scope(ADA) as scope:
         google = scope.get(container.google)
         with new_run():
@@ -53,7 +53,7 @@ async def client_of_another_request(folder: Path) -> Shown:
 
 
 async def credentials_before_ensure(folder: Path) -> Shown:
-    """A token that nobody has asked for."""
+    """Take a token without asking for one first."""
     async with open_test_container(settings_in(folder)) as container, open_test_scope(ADA) as scope:
         with pytest.raises(DeputyError) as error:
             scope.get(container.credentials).for_google()
@@ -61,19 +61,19 @@ async def credentials_before_ensure(folder: Path) -> Shown:
 
 
 async def no_verified_address(folder: Path) -> Shown:
-    """Workspace mode, and a person whose address no channel knows."""
+    """Ask for a token in workspace mode for a person whose address no channel knows."""
     tokens = WorkspaceTokens({}, _NoDelegation(), domains={"acme.example"})
     return await raised(tokens.fresh(ADA, frozenset({READ_MAIL})))
 
 
 async def no_consent(folder: Path) -> Shown:
-    """A person who has granted nothing."""
+    """Ask for a token of a person who has granted nothing."""
     async with open_test_container(settings_in(folder)) as container, open_test_scope(ADA) as scope:
         return await raised(scope.get(container.credentials).ensure(frozenset({READ_MAIL})))
 
 
 async def grant_that_is_over(folder: Path) -> Shown:
-    """A token that Google refuses."""
+    """Report a token that Google refuses."""
     async with open_test_container(settings_in(folder)) as container:
         grants = container.grants()
         await connect(container.database(), grants, ADA, google_tokens("ada-1"))
@@ -83,7 +83,7 @@ async def grant_that_is_over(folder: Path) -> Shown:
 
 
 async def key_that_is_gone(folder: Path) -> Shown:
-    """A ring without the key that sealed."""
+    """Open a value with a key ring that lacks its key."""
     sealed = KeyRing({"k1": bytes(32)}).seal("token", ADA.user)
     with pytest.raises(DeputyError) as error:
         KeyRing({"k2": bytes(32)}).open(sealed, ADA.user)
@@ -91,7 +91,7 @@ async def key_that_is_gone(folder: Path) -> Shown:
 
 
 async def row_of_somebody_else(folder: Path) -> Shown:
-    """A value that was copied into another person's row."""
+    """Open a value that was copied into another person's row."""
     ring = KeyRing({"k1": bytes(32)})
     with pytest.raises(DeputyError) as error:
         ring.open(ring.seal("token", ADA.user), GRACE.user)

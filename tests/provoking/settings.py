@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, and with a principal on the command line."""
+"""Mistakes in a configuration, and in a principal on the command line."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CONFIG: dict[str, Any] = {
 
 
 def refused(**sections: Any) -> Shown:
-    """What a config.yaml with these sections is refused with, as it is read or as the container is built."""
+    """Return the error for a config.yaml with these sections, from loading it or from building the container."""
     path = Path("config.yaml")
     path.write_text(yaml.safe_dump({**CONFIG, **sections}, sort_keys=False))
     with pytest.raises(DeputyError) as error:
@@ -44,65 +44,65 @@ def _use(path: Path) -> None:
 
 
 async def unknown_key(folder: Path) -> Shown:
-    """A key that there is none of."""
+    """Set an unknown key."""
     return refused(google={"mood": "sandbox"})
 
 
 async def unset_variable(folder: Path) -> Shown:
-    """A secret that the environment does not hold."""
+    """Refer to a variable that is not in the environment."""
     return refused(google={"mode": "google", "client_secret": "${GOOGLE_CLIENT_SECRET}"})
 
 
 async def unknown_agent(folder: Path) -> Shown:
-    """A misspelt name."""
+    """Misspell the name of an agent."""
     return refused(default_agent="asistant")
 
 
 async def unknown_toolkit(folder: Path) -> Shown:
-    """An agent with a misspelt toolkit."""
+    """Misspell a toolkit of an agent."""
     return refused(agents={"assistant": {"toolkits": ["gmial"]}})
 
 
 async def toolkit_that_is_not_there(folder: Path) -> Shown:
-    """A package that is not installed."""
+    """Name a toolkit whose package is not installed."""
     return refused(toolkits={"notes": "my_package.notes:NotesToolkit"})
 
 
 async def toolkit_that_asks_for_too_much(folder: Path) -> Shown:
-    """A constructor that asks for what there is none of."""
+    """Name a toolkit whose constructor has a parameter that no provider fits."""
     return refused(toolkits={"greedy": "tests.outside.notes:GreedyToolkit"})
 
 
 async def model_without_a_key(folder: Path) -> Shown:
-    """A model whose provider wants a key."""
+    """Name a model whose provider needs a key, without one."""
     return refused(agents={"assistant": {"model": "openai:gpt-5-mini"}})
 
 
 async def slack_app_that_anybody_can_install(folder: Path) -> Shown:
-    """Addresses are believed, and nobody says of whom."""
+    """Trust addresses from Slack although any workspace may install the app."""
     slack = {"signing_secret": "s", "client_id": "1.2", "client_secret": "s"}
     return refused(google={"linking": "email_match"}, interfaces={"slack": slack})
 
 
 async def key_that_is_none(folder: Path) -> Shown:
-    """A key that was made by hand."""
+    """Use a key that was written by hand."""
     with pytest.raises(DeputyError) as error:
         decode_keys({"k1": "not base64"})
     return shown(error.value)
 
 
 async def database_that_cannot_be_opened(folder: Path) -> Shown:
-    """A URL without an asynchronous driver."""
+    """Use a database URL without an asynchronous driver."""
     return refused(database={"url": "sqlite:///var/deputy.db"})
 
 
 async def database_that_is_away(folder: Path) -> Shown:
-    """A server that does not listen."""
+    """Use a database server that does not listen."""
     return await raised(Database("postgresql+asyncpg://deputy:secret@127.0.0.1:1/deputy").open())
 
 
 async def database_of_a_newer_version(folder: Path) -> Shown:
-    """A database that a newer Deputy has migrated."""
+    """Use a database that a newer Deputy has migrated."""
     async with open_test_container(settings_in(folder)) as container:
         database = container.database()
         async with database.writing() as connection:
@@ -111,14 +111,14 @@ async def database_of_a_newer_version(folder: Path) -> Shown:
 
 
 async def half_a_principal(folder: Path) -> Shown:
-    """A principal without its user."""
+    """Parse a principal without its user."""
     with pytest.raises(DeputyError) as error:
         Principal.parse("http:demo")
     return shown(error.value)
 
 
 async def token_for_another_channel(folder: Path) -> Shown:
-    """A token for somebody who writes in Slack."""
+    """Issue a token for a person on another channel."""
     async with open_test_container(settings_in(folder)) as container:
         return await raised(container.api_tokens().issue(Principal("slack", "T1", "U1"), label=""))
 

@@ -1,4 +1,4 @@
-"""What an error shows to whoever meets it."""
+"""The class and the text of an error."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from containers.scopes import ScopeError
 from containers.testing import IsolationError, two_principals
 
 Shown = tuple[str, str]  # the class of an error and its text
-Provoke = Callable[[Path], Awaitable[Shown]]  # given a folder of its own, which is the working directory too
+Provoke = Callable[[Path], Awaitable[Shown]]  # called with a new folder, which is also the working directory
 
 ADA, GRACE = two_principals()
 READ_MAIL = "https://www.googleapis.com/auth/gmail.readonly"
 
 
 async def raised(work: Awaitable[object]) -> Shown:
-    """What this work raises."""
+    """Return the error that this work raises."""
     try:
         await work
     except (DeputyError, LifetimeError, ScopeError, IsolationError, OSError) as error:
@@ -29,11 +29,11 @@ async def raised(work: Awaitable[object]) -> Shown:
 
 
 def shown(error: Exception) -> Shown:
-    """An error's class and text."""
+    """Return an error's class and text."""
     return type(error).__name__, str(error)
 
 
 def answered(response: httpx2.Response) -> Shown:
-    """What an HTTP response says went wrong."""
+    """Return the error in an HTTP response."""
     told = response.json()
     return told["error"], told["detail"]

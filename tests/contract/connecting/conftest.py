@@ -43,7 +43,7 @@ _OF_A_SERVER = re.compile(r"/((office|library)_\w+) .*")
 
 
 class ListingModel(ScriptedModel):
-    """Lists the tools of an MCP server before it obeys a command for one of them that is not known yet."""
+    """A scripted model that lists the tools of an MCP server before it calls one that it does not know yet."""
 
     async def _answer(self, messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         last = messages[-1].parts[-1]
@@ -60,7 +60,7 @@ class ListingModel(ScriptedModel):
 
 @pytest_asyncio.fixture(loop_scope="package", scope="package")
 async def hub() -> AsyncIterator[tuple[OAuthSandbox, str]]:
-    """The sandbox's GitHub, whose redirect URI the server gives it, and its address."""
+    """Yield the sandbox's GitHub, whose redirect URI the server adds, and its address."""
     sandbox = OAuthSandbox(client_id=CLIENT_ID, client_secret=SECRET, redirect_uris=set())
     async with serve_loopback(sandbox.app) as root:
         yield sandbox, root
@@ -68,7 +68,7 @@ async def hub() -> AsyncIterator[tuple[OAuthSandbox, str]]:
 
 @pytest_asyncio.fixture(loop_scope="package", scope="package")
 async def library() -> AsyncIterator[GuardedOffice]:
-    """An MCP server that says itself where people sign in, and wants more of them for its tool `who`."""
+    """Yield an MCP server that names its own authorization server and needs another OAuth scope for its tool `who`."""
     url = f"http://127.0.0.1:{free_port()}/mcp"
     provider = OpenProvider(url, ("ada", "grace"), STRANGER, REGISTERS)
     async with serve_loopback(provider.app) as root:
@@ -79,7 +79,7 @@ async def library() -> AsyncIterator[GuardedOffice]:
 
 @pytest.fixture(scope="package")
 def shop(hub: tuple[OAuthSandbox, str]) -> Shop:
-    """An MCP server that takes the tokens of the sandbox's GitHub and knows people by them."""
+    """Return an MCP server that accepts the tokens of the sandbox's GitHub and knows people by them."""
 
     def owner(token: str) -> str | None:
         grant = hub[0].state.find(token, time.time())
@@ -92,7 +92,7 @@ def shop(hub: tuple[OAuthSandbox, str]) -> Shop:
 async def server(
     tmp_path_factory: pytest.TempPathFactory, hub: tuple[OAuthSandbox, str], library: GuardedOffice, shop: Shop
 ) -> AsyncIterator[Server]:
-    """A server whose assistant has a toolkit and the shop for people's GitHub accounts, and the library."""
+    """Yield a server whose assistant has a toolkit and the shop for people's GitHub accounts, and the library."""
     sandbox, root = hub
     discovered = McpSettings.model_validate({"url": library.url, "oauth": "discover", "reads": ("who",)})
     async with serving(shop.server()) as office_url:
@@ -117,13 +117,13 @@ async def server(
 
 @pytest.fixture(params=sorted(set(DRIVERS) - {"http"}))
 def channel(request: pytest.FixtureRequest, server: Server) -> ChannelDriver:
-    """Each channel that has groups, in turn."""
+    """Return each channel that has groups, in turn."""
     driver: Any = DRIVERS[request.param](server)
     return cast(ChannelDriver, driver)
 
 
 @pytest.fixture
 def buttons(channel: ChannelDriver, server: Server) -> Buttons:
-    """The buttons that the channel shows."""
+    """Return the buttons that the channel shows."""
     made: Any = BUTTONS[channel.platform](server)
     return cast(Buttons, made)

@@ -1,4 +1,4 @@
-"""A first message that needs another provider than Google, on each channel that has groups."""
+"""A first message that needs a connection other than Google, on each channel that has groups."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _LINK = re.compile(r"https?://\S+/connect/(?:github|library)/[\w-]+")
 
 @pytest.fixture
 def question(hub: tuple[OAuthSandbox, str]) -> str:
-    """A message that needs GitHub."""
+    """Return a message that needs GitHub."""
     return f"/hub_read url={hub[1]}/user/repos"
 
 
 async def test_a_first_message_in_a_group_is_answered_after_its_sender_has_connected(
     channel: ChannelDriver, question: str
 ) -> None:
-    """Two people ask at once: each is sent a link in private; who connects is answered, who declines is told so."""
+    """Two people who ask at once each get a private link; connecting yields the answer, declining a reply saying so."""
     ada, grace = pair()
     group = f"first{ada.name}"
     await asyncio.gather(*(channel.say(sender, question, group=group) for sender in (ada, grace)))
@@ -51,7 +51,7 @@ async def test_a_first_message_in_a_group_is_answered_after_its_sender_has_conne
 
 
 async def test_an_mcp_server_of_the_same_connection_knows_each_sender(channel: ChannelDriver, question: str) -> None:
-    """Two people ask a server who they are; each is told their own name, by themselves connected for it."""
+    """Two people who ask an MCP server who they are each get the name of the account that they connected."""
     ada, grace = pair()
     group = f"office{ada.name}"
     await asyncio.gather(*(channel.say(sender, WHO, group=group) for sender in (ada, grace)))
@@ -62,14 +62,14 @@ async def test_an_mcp_server_of_the_same_connection_knows_each_sender(channel: C
 
         assert (connected, f"{account} called with m" in answer) == (f"Connected: {account}.", True)
     await channel.say(grace, question, group=group)
-    assert "read and change your repositories" in await channel.next(grace)  # of the toolkit, not granted yet
+    assert "read and change your repositories" in await channel.next(grace)  # the toolkit's scopes are not granted yet
     assert channel.public(group) == []
 
 
 async def test_an_mcp_server_that_needs_more_of_its_people_is_granted_it_in_private(
     channel: ChannelDriver, library: GuardedOffice
 ) -> None:
-    """Two people ask in a group; each is sent a second link for what the tool needs, and is answered afterwards."""
+    """Two people who ask in a group each get a second link for the scope that the tool needs, and then an answer."""
     ada, grace = pair()
     group = f"library{ada.name}"
     library.calls.clear()

@@ -1,4 +1,4 @@
-"""What an MCP server asks in the middle of a call (`input_required`), on each channel that has groups."""
+"""Questions that an MCP server asks in the middle of a call (`input_required`), on each channel that has groups."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _CODE = re.compile(r"\b(?:answer|deny) ([0-9a-f]{4,8})\b")
 
 @pytest.fixture(autouse=True)
 def orders(shop: Shop) -> None:
-    """Forget what was ordered before."""
+    """Forget earlier orders."""
     shop.orders.clear()
 
 
 async def test_two_people_who_are_asked_at_once_answer_in_words(
     server: Server, channel: ChannelDriver, buttons: Buttons, shop: Shop
 ) -> None:
-    """Each reads the question alone and answers their own; the other's code counts for nothing."""
+    """Two people see only their own question and answer it in words; one person's code does nothing for the other."""
     shop.rounds = [{"copies": COPIES}]
     people = pair()
     ada, grace = people
@@ -61,7 +61,7 @@ async def test_two_people_who_are_asked_at_once_answer_in_words(
 async def test_a_press_answers_only_for_the_person_asked(
     server: Server, channel: ChannelDriver, buttons: Buttons, shop: Shop
 ) -> None:
-    """Another person's press of the very button answers nothing; two people's own presses answer their own."""
+    """Pressing another person's button answers nothing; two people's own presses answer their own questions."""
     shop.rounds = [{"gift": GIFT}]
     people = pair()
     ada, grace = people
@@ -86,7 +86,7 @@ async def test_a_press_answers_only_for_the_person_asked(
 async def test_choices_are_shown_to_the_letter_and_pressed(
     server: Server, channel: ChannelDriver, buttons: Buttons, shop: Shop
 ) -> None:
-    """No channel reads a server's words as its own markup; a choice without words goes by its value."""
+    """No channel reads a server's words as its own markup, and a choice without a title is shown by its value."""
     named = {"init": "__init__", "link": "*b* [c](//d.example)", "head": "# e", "plain": ""}
     shop.rounds = [{"paper": {"type": "string", "oneOf": [{"const": each, "title": named[each]} for each in named]}}]
     people = pair()
@@ -108,7 +108,7 @@ async def test_choices_are_shown_to_the_letter_and_pressed(
 
 
 async def _asked_in_a_group(server: Server, channel: ChannelDriver, people: tuple[Sender, Sender]) -> list[str]:
-    """Let two people with accounts order a book at once in one group; the questions that each is asked alone."""
+    """Let two people with accounts order a book at once in one group, and return the questions each is asked alone."""
     group = f"shop{people[0].name}"
     for sender, account in zip(people, ("ada", "grace"), strict=True):
         await server.connect(channel.principal(sender), account, ("repo",), provider="github")
@@ -125,5 +125,5 @@ def _code(told: str) -> str:
 
 
 def _plain(told: str) -> str:
-    """The words without the marks around a code, which Telegram's messages do not hold."""
+    """Return the text without the backticks around a code, which Telegram's messages do not contain."""
     return told.replace("`", "")

@@ -19,21 +19,22 @@ from tests.fakes.environment import open_environment, with_http, with_telegram
 from tests.fakes.scripted_model import ScriptedModel
 from tests.fakes.server import Server
 
-MAX_BYTES = 2_000  # of attachments
-_MODEL = ModelSettings(base_url="http://127.0.0.1:9/v1", model="none", reads=("images",))  # ScriptedModel answers
+MAX_BYTES = 2_000  # the limit for attachments
+_MODEL = ModelSettings(base_url="http://127.0.0.1:9/v1", model="none", reads=("images",))  # ScriptedModel replaces it
 
 
 @pytest_asyncio.fixture(loop_scope="package", scope="package")
 async def model() -> ScriptedModel:
-    """What answers; its gate is closed."""
+    """Return the model that answers, with its gate closed."""
     return ScriptedModel()
 
 
 @pytest_asyncio.fixture(loop_scope="package", scope="package")
 async def server(tmp_path_factory: pytest.TempPathFactory, model: ScriptedModel) -> AsyncIterator[Server]:
-    """A server that all channels reach, whose assistant reads pictures of up to 2 kB.
+    """Yield a server that all channels reach, whose assistant reads pictures of up to 2 kB.
 
-    A POST over HTTP is acknowledged after 50 ms when there is no answer yet, and answers grow without long waits.
+    A POST over HTTP is acknowledged after 50 ms if there is no answer yet, and growing answers are updated without long
+    waits.
     """
 
     def prepare(container: Application) -> None:
@@ -62,7 +63,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def channel(request: pytest.FixtureRequest, server: Server, model: ScriptedModel) -> ChannelDriver:
-    """Each channel in turn."""
+    """Return each channel in turn."""
     model.gate.clear()
     model.begun.clear()
     driver: Any = DRIVERS[request.param](server)
@@ -70,7 +71,7 @@ def channel(request: pytest.FixtureRequest, server: Server, model: ScriptedModel
 
 
 async def stored(server: Server, channel: ChannelDriver, *senders: object) -> list[str]:
-    """The texts of these people's messages as they are in the database, in the order of their arrival."""
+    """Return the texts of these people's messages in the database, in the order of their arrival."""
     mine = sa.or_(*(owned_by(messages, channel.principal(sender)) for sender in senders))  # type: ignore[arg-type]
     query = sa.select(messages.c.body).where(mine).order_by(messages.c.created_at)
     async with server.container.database().reading() as connection:
@@ -79,6 +80,6 @@ async def stored(server: Server, channel: ChannelDriver, *senders: object) -> li
 
 @pytest.fixture
 def platform(channel: ChannelDriver, server: Server) -> Platform:
-    """The channel's platform."""
+    """Return the channel's platform."""
     made: Any = PLATFORMS[channel.platform](server)
     return cast(Platform, made)

@@ -1,4 +1,4 @@
-"""The replies that a platform has refused, and their next try."""
+"""The replies that a platform has refused, and their next attempt."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.fakes.server import PATIENCE_SECONDS, Server
 
 
 async def refused(server: Server, channel: ChannelDriver, sender: Sender) -> Any:
-    """The row of a person's only reply, once the platform has refused it."""
+    """Return the row of the only reply to a person, once the platform has refused it."""
     query = sa.select(outbox).where(owned_by(outbox, channel.principal(sender)), outbox.c.last_error.is_not(None))
     return (await rows(server, query))[0]
 
 
 async def try_now(server: Server, channel: ChannelDriver, sender: Sender) -> None:
-    """Let the time pass that a person's reply has to wait."""
+    """Make a person's refused reply due now, and wake the sender."""
     reply = await refused(server, channel, sender)
     async with server.container.database().writing() as connection:
         await connection.execute(outbox.update().where(outbox.c.id == reply.id).values(next_try_at=0.0))

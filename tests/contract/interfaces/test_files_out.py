@@ -1,4 +1,4 @@
-"""Behaviours of every channel: files out of a person's account reach that person, once, or words say why not."""
+"""Behaviours of every channel: a file from a person's account reaches that person once, or a message says why not."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tests.contract.platforms import PLATFORMS, Platform
 from tests.fakes.server import CONSENT_LINK, Server, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
-CHANNELS = PLATFORMS  # those that the assistant sends answers to; over HTTP people fetch theirs
+CHANNELS = PLATFORMS  # the platforms that the assistant sends answers to; over HTTP people fetch theirs
 
 
 async def test_a_file_reaches_the_person_who_asked_for_it(
     server: Server, channel: ChannelDriver, platform: Platform
 ) -> None:
-    """Two people at once, asked for consent first: each gets the bytes in their own mailbox, and a group gets none."""
-    writers, people = pair(), pair()  # of the same two mailboxes
+    """Two people who ask at once and consent first each get the file from their own mailbox, and a group gets none."""
+    writers, people = pair(), pair()  # two pairs with the same two mailboxes
     asks = [await _mail(server, channel, writer) for writer in writers]
     group = f"files{people[0].name}"
     for sender, words in zip(people, asks, strict=True):
@@ -41,7 +41,7 @@ async def test_a_file_reaches_the_person_who_asked_for_it(
 async def test_a_file_in_drive_reaches_the_person_who_asked_for_it(
     server: Server, channel: ChannelDriver, platform: Platform
 ) -> None:
-    """Two people at once, who ask for each other's file as well: each gets their own bytes, and no others."""
+    """Two people who also ask for each other's file in Drive get only the bytes of the file in their own Drive."""
     people = pair()
     files = [_in_drive(server, sender) for sender in people]
     group = f"drive{people[0].name}"
@@ -54,7 +54,7 @@ async def test_a_file_in_drive_reaches_the_person_who_asked_for_it(
     await eventually(lambda: all(platform.files(sender) for sender in people))
     for sender, other in zip(people, files[::-1], strict=True):
         await channel.say(sender, f"send me the file {other.file_id}")
-        while "404" not in await channel.next(sender):  # after the words with the first file
+        while "404" not in await channel.next(sender):  # skip the text that came with the first file
             pass
 
     for sender, own in zip(people, files, strict=True):
@@ -65,7 +65,7 @@ async def test_a_file_in_drive_reaches_the_person_who_asked_for_it(
 async def test_a_file_that_is_refused_for_now_is_sent_later(
     server: Server, channel: ChannelDriver, platform: Platform
 ) -> None:
-    """Its words are not said again, and somebody else's file is not held up for longer than the platform says."""
+    """A file that is refused temporarily is sent at the next attempt; another person's file does not wait."""
     ada, grace = pair()
     asks = {sender: await _mail(server, channel, sender) for sender in (ada, grace)}
     platform.refuse_files(ada, passing=True)
@@ -88,7 +88,7 @@ async def test_a_file_that_is_refused_for_now_is_sent_later(
 async def test_a_file_that_is_refused_for_good_is_explained(
     server: Server, channel: ChannelDriver, platform: Platform
 ) -> None:
-    """Once, below the answer; the next file of the same person is sent."""
+    """A file that is refused permanently is explained below the answer, and the person's next file is sent."""
     ada, grace = pair()
     asks = {sender: await _mail(server, channel, sender) for sender in (ada, grace)}
     platform.refuse_files(ada, passing=False)
@@ -106,7 +106,7 @@ async def test_a_file_that_is_refused_for_good_is_explained(
 
 
 async def _mail(server: Server, channel: ChannelDriver, sender: Sender) -> str:
-    """Send this person a mail with a file of theirs, and return the words that ask for the file."""
+    """Send this person a mail with a file attached, and return the message that asks for the file."""
     principal = channel.principal(sender)
     await server.connect(principal, sender.email)
     mail = EmailMessage()

@@ -1,4 +1,4 @@
-"""What holds on every channel alike: a message is kept, answered once, in order, and for its sender alone."""
+"""Behaviours of every channel: each message is kept, and answered once, in order, and for its sender alone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="package")
 async def test_a_message_is_stored_and_acknowledged_before_it_is_answered(
     server: Server, channel: ChannelDriver, model: ScriptedModel
 ) -> None:
-    """The acknowledgement waits for the row and not for the model."""
+    """The acknowledgement waits until the message is stored, but not for the model."""
     ada, grace = pair()
     acknowledged = [await channel.say(sender, f"wait {sender.name}") for sender in (ada, grace)]
 
@@ -35,7 +35,7 @@ async def test_a_message_is_stored_and_acknowledged_before_it_is_answered(
 
 
 async def test_a_message_that_cannot_be_stored_is_not_acknowledged(server: Server, channel: ChannelDriver) -> None:
-    """While the database takes no message the platform is asked to try again, and what it sends then is answered."""
+    """While the database stores no message, the platform is asked to try again, and its retry is answered."""
     ada, _ = pair()
     await channel.say(ada, "repeat hello")
     await channel.next(ada)
@@ -52,7 +52,7 @@ async def test_a_message_that_cannot_be_stored_is_not_acknowledged(server: Serve
 
 
 async def test_a_duplicate_is_answered_once(server: Server, channel: ChannelDriver, model: ScriptedModel) -> None:
-    """However often the platform delivers a message, at once or later, it runs once and is answered once."""
+    """A message that the platform delivers several times, at once or later, is run once and answered once."""
     ada, grace = pair()
     delivery = event_id()
     await asyncio.gather(*(channel.say(ada, "repeat one", event_id=delivery) for _ in range(5)))
@@ -64,12 +64,12 @@ async def test_a_duplicate_is_answered_once(server: Server, channel: ChannelDriv
     assert late.is_success
     assert [*answers, await channel.next(ada)] == ["one", "two", "three"]
     assert await channel.quiet(ada)
-    assert sorted(model.begun[:2]) == ["repeat one", "repeat two"]  # of two people, so in any order
+    assert sorted(model.begun[:2]) == ["repeat one", "repeat two"]  # two people's messages run in any order
     assert model.begun[2:] == ["repeat three"]
 
 
 async def test_a_retry_that_was_not_seen_before_is_answered(channel: ChannelDriver) -> None:
-    """That the platform calls a delivery a retry does not mean that the first one arrived."""
+    """A delivery marked as a retry is answered even if no earlier one arrived."""
     ada, _ = pair()
     await channel.say(ada, "repeat hello", event_id=event_id(), retry=True)
 
@@ -77,7 +77,7 @@ async def test_a_retry_that_was_not_seen_before_is_answered(channel: ChannelDriv
 
 
 async def test_two_people_are_answered_from_their_own_mailboxes(server: Server, channel: ChannelDriver) -> None:
-    """Two people ask at once, consent at once, and each sees mail of their own and nobody else's."""
+    """Two people who ask and consent at once each see mail from their own mailbox only."""
     people = pair()
     await asyncio.gather(*(channel.say(sender, QUESTION) for sender in people))
     links = [_link(await channel.next(sender)) for sender in people]
@@ -95,7 +95,7 @@ async def test_two_people_are_answered_from_their_own_mailboxes(server: Server, 
 
 
 async def test_links_and_private_answers_reach_the_sender_alone(server: Server, channel: ChannelDriver) -> None:
-    """In a group, consent links and what comes out of somebody's account are shown to that person only."""
+    """In a group, consent links and the contents of somebody's account are shown to that person only."""
     ada, grace = pair()
     group = f"team{ada.name}"
     await channel.say(ada, QUESTION, group=group)
@@ -118,7 +118,7 @@ async def test_links_and_private_answers_reach_the_sender_alone(server: Server, 
 
 
 async def test_an_apology_in_a_group_reaches_the_sender_alone(server: Server, channel: ChannelDriver) -> None:
-    """Why something was given up says what was asked for; others who write there are answered for all to see."""
+    """An apology that reveals a private request reaches its sender only; others in the group are answered publicly."""
     ada, grace = pair()
     group = f"sorry{ada.name}"
     await channel.say(ada, QUESTION, group=group)
@@ -136,7 +136,7 @@ async def test_an_apology_in_a_group_reaches_the_sender_alone(server: Server, ch
 
 
 async def test_only_the_one_who_was_asked_can_approve(server: Server, channel: ChannelDriver) -> None:
-    """A code in somebody else's hands approves nothing; in its owner's it runs the call, once."""
+    """Another person's use of an approval code approves nothing; its owner's runs the call exactly once."""
     ada, grace = pair()
     await server.connect(channel.principal(ada), ada.email)
     await server.connect(channel.principal(grace), grace.email)
@@ -159,7 +159,7 @@ async def test_only_the_one_who_was_asked_can_approve(server: Server, channel: C
 
 
 async def test_a_conversation_is_answered_in_order(channel: ChannelDriver, model: ScriptedModel) -> None:
-    """Messages of one conversation are answered one after the other; somebody else's does not wait for them."""
+    """Messages of one conversation are answered one after the other, without delaying other conversations."""
     ada, grace = pair()
     await channel.say(ada, "wait first")
     await eventually(lambda: model.begun)
@@ -176,7 +176,7 @@ async def test_a_conversation_is_answered_in_order(channel: ChannelDriver, model
 
 
 async def test_a_group_shares_neither_credentials_nor_history(server: Server, channel: ChannelDriver) -> None:
-    """In one thread each speaker is answered with their own account, and with what they themselves said before."""
+    """In one thread each speaker is answered from their own account, and remembers only their own messages."""
     ada, grace = pair()
     group = f"team{ada.name}"
     for sender in (ada, grace):
@@ -200,7 +200,7 @@ async def test_a_group_shares_neither_credentials_nor_history(server: Server, ch
 
 @asynccontextmanager
 async def _without_messages(server: Server) -> AsyncIterator[None]:
-    """Let the database answer every look at the messages with an error."""
+    """Make every query of the messages fail, as if their table were missing."""
     database = server.container.database()
     for away, name in ((True, "messages_away"), (False, "messages")):
         async with database.writing() as connection:
@@ -210,7 +210,7 @@ async def _without_messages(server: Server) -> AsyncIterator[None]:
 
 
 async def _confirm(channel: ChannelDriver, sender: Sender, page: httpx2.Response, *, group: str | None = None) -> str:
-    """Write in the chat the code that a page shows; the reply."""
+    """Send the code that a page shows to the assistant, and return its reply."""
     code = code_on(page)
     assert code is not None, page.text
     await channel.say(sender, f"confirm {code}", group=group)

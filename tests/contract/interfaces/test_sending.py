@@ -23,13 +23,13 @@ from tests.fakes.scripted_model import ScriptedModel
 from tests.fakes.server import QUESTION, Server, eventually, own_markers
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
-CHANNELS = PLATFORMS  # those that the assistant sends answers to; over HTTP people fetch theirs
+CHANNELS = PLATFORMS  # the platforms that the assistant sends answers to; over HTTP people fetch theirs
 
 
 async def test_a_platform_that_asks_to_wait_is_obeyed(
     server: Server, channel: ChannelDriver, platform: Platform
 ) -> None:
-    """No answer is sent before the time that the platform says; other people's are, and none is lost."""
+    """A refused answer is not sent again before the time that the platform names, and nobody else's is delayed."""
     ada, grace = pair()
     before = time.time()
     seconds = platform.ask_to_wait(ada)
@@ -48,7 +48,7 @@ async def test_a_platform_that_asks_to_wait_is_obeyed(
 
 
 async def test_a_passing_refusal_loses_no_answer(server: Server, channel: ChannelDriver, platform: Platform) -> None:
-    """The answer is kept, and sent once the platform accepts it again."""
+    """An answer that is refused temporarily is kept, and sent once the platform accepts it again."""
     for kind in platform.passing:
         ada, grace = pair()
         platform.refuse(ada, kind)
@@ -65,7 +65,7 @@ async def test_a_passing_refusal_loses_no_answer(server: Server, channel: Channe
 
 
 async def test_a_permanent_refusal_is_given_up(server: Server, channel: ChannelDriver, platform: Platform) -> None:
-    """It is not tried again, and it delays neither later answers to this person nor answers to others."""
+    """An answer that is refused permanently is not retried, and delays no other answer to this person or others."""
     for kind in platform.permanent:
         ada, grace = pair()
         platform.refuse(ada, kind)
@@ -85,7 +85,7 @@ async def test_a_permanent_refusal_is_given_up(server: Server, channel: ChannelD
 async def test_a_picture_over_the_limit_is_not_read(
     server: Server, channel: ChannelDriver, platform: Platform, model: ScriptedModel
 ) -> None:
-    """Its sender learns the limit, and the model is not asked; others are answered."""
+    """A picture over the limit is not given to the model, and its sender learns the limit."""
     ada, grace = pair()
     acknowledged = await platform.send_picture(ada, b"\x89PNG" + bytes(MAX_BYTES))
     await channel.say(grace, "repeat hello")
@@ -99,7 +99,7 @@ async def test_a_picture_over_the_limit_is_not_read(
 async def test_a_file_that_a_person_sent_is_there_for_their_tools_alone(
     server: Server, channel: ChannelDriver, platform: Platform
 ) -> None:
-    """By its reference, from the platform and up to a limit; of no use to another person or in another place."""
+    """Only its sender's tools, in the same conversation, can fetch a sent file by its reference, up to a limit."""
     pictures = {each: b"\x89PNG\r\n\x1a\n" + each.name.encode() + bytes(MAX_BYTES) for each in pair()}
     files, sent = server.container.sent_files(), {}
     for sender, contents in pictures.items():
@@ -122,7 +122,7 @@ async def test_a_file_that_a_person_sent_is_there_for_their_tools_alone(
 
 
 async def _latest(server: Server, person: Principal) -> StoredMessage:
-    """A person's latest message."""
+    """Return a person's latest message."""
     query = sa.select(messages.c.id).where(owned_by(messages, person)).order_by(messages.c.created_at.desc()).limit(1)
     async with server.container.database().reading() as connection:
         message_id = (await connection.execute(query)).scalar_one()
@@ -130,7 +130,7 @@ async def _latest(server: Server, person: Principal) -> StoredMessage:
 
 
 async def test_the_same_message_under_a_second_event_id_counts_once(channel: ChannelDriver) -> None:
-    """A platform may report one message twice, as two events; it is answered once, and so is the next message."""
+    """A message that the platform reports as two events is answered once, and so is the next message."""
     ada, grace = pair()
     message = event_id()
     for sender, text, event in (
@@ -147,7 +147,7 @@ async def test_the_same_message_under_a_second_event_id_counts_once(channel: Cha
 
 
 async def test_the_first_word_in_a_group_is_answered(channel: ChannelDriver) -> None:
-    """People who have never written before are answered in the group, if the answer is not private."""
+    """People who have never written before are answered in the group if the answer is not private."""
     ada, grace = pair()
     group = f"first{ada.name}"
     for sender in (ada, grace):
@@ -160,7 +160,7 @@ async def test_the_first_word_in_a_group_is_answered(channel: ChannelDriver) -> 
 async def test_a_private_answer_to_the_first_word_in_a_group(
     server: Server, channel: ChannelDriver, platform: Platform
 ) -> None:
-    """Nothing private is shown there. If the bot may not write to the person first, the group says what to do."""
+    """Nothing private is shown in a group; if the bot may not write to a newcomer first, the group says what to do."""
     ada, grace = pair()
     group = f"stranger{ada.name}"
     for sender in (ada, grace):
@@ -185,7 +185,7 @@ async def test_a_private_answer_to_the_first_word_in_a_group(
 
 @pytest.mark.parametrize("name", sorted(WRITTEN))
 async def test_a_person_sees_that_an_answer_is_being_written(server: Server, model: ScriptedModel, name: str) -> None:
-    """Its first words are shown before the last are known, or dots where no message can grow; nobody else sees them."""
+    """A person sees the beginning of an answer, or dots where messages cannot grow, and nobody else sees it."""
     model.gate.clear()
     driver: Any = DRIVERS[name.split()[0]](server)
     people = pair()
@@ -205,10 +205,10 @@ async def test_a_person_sees_that_an_answer_is_being_written(server: Server, mod
 async def test_in_a_group_an_answer_grows_as_long_as_anybody_may_read_it(
     server: Server, model: ScriptedModel, name: str
 ) -> None:
-    """Once a mailbox was read, a line takes the place of what was shown, and nothing more grows for that person."""
+    """In a group an answer grows until it becomes private: then a line replaces it, and no more of it is shown."""
     driver: Any = DRIVERS[name](server)
     ada, grace = pair()
-    hers, theirs = (f"growing{sender.name}" for sender in (ada, grace))  # a group answers one message after the other
+    hers, theirs = (f"growing{sender.name}" for sender in (ada, grace))  # a group answers one message at a time
     for sender in (ada, grace):
         await server.connect(driver.principal(sender), sender.email)
     seen = {group: GROUPS[name](server, group) for group in (hers, theirs)}
@@ -237,7 +237,7 @@ async def test_in_a_group_an_answer_grows_as_long_as_anybody_may_read_it(
 
 @pytest.mark.parametrize("name", sorted(THREADS))
 async def test_an_answer_stays_in_its_thread(server: Server, name: str) -> None:
-    """Each thread of a group is a conversation of its own, and in each everybody has their own history."""
+    """Each thread of a group is a separate conversation, in which each person has their own history."""
     ada, grace = pair()
     threads = THREADS[name](server, f"threads{ada.name}")
     for thread, sender in ((1, ada), (2, grace), (2, ada)):
@@ -253,7 +253,7 @@ async def test_an_answer_stays_in_its_thread(server: Server, name: str) -> None:
 
 
 async def _answer(server: Server, channel: ChannelDriver, sender: Sender) -> str:
-    """A person's latest answer, once it is sent; over HTTP, once it is known."""
+    """Return a person's latest answer, once there is one."""
     theirs = owned_by(messages, channel.principal(sender))
     query = sa.select(messages.c.answer).where(theirs, messages.c.answer.is_not(None))
     return str((await rows(server, query))[-1].answer)

@@ -1,4 +1,4 @@
-"""Behaviours of every channel: while an answer takes long, its person sees what is being done, and nobody else does."""
+"""Behaviours of every channel: while an answer takes long, its person alone sees what is being done."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ DOING = "waiting for the model"
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def model() -> ScriptedModel:
-    """The model that answers; its gate is closed."""
+    """Return the model that answers, with its gate closed."""
     return ScriptedModel()
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory, model: ScriptedModel) -> AsyncIterator[Server]:
-    """A server that says at once what it says after 15 seconds."""
+    """Yield a server that says immediately what it would otherwise say after 15 seconds."""
 
     def prepare(container: Application) -> None:
         model.install(container)
@@ -54,7 +54,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory, model: ScriptedModel)
 
 
 async def test_slack_says_so_where_the_answer_will_be(server: Server, model: ScriptedModel) -> None:
-    """At the top of a direct chat in the message that becomes the answer; in a thread as a status, until the answer."""
+    """Slack shows the progress in the message that becomes the answer, or as a status until the answer in a thread."""
     model.gate.clear()
     ada, grace = pair()
     thread = server.slack.new_ts()
@@ -75,7 +75,7 @@ async def test_slack_says_so_where_the_answer_will_be(server: Server, model: Scr
 
 
 async def test_telegram_says_so_in_a_draft(server: Server, model: ScriptedModel) -> None:
-    """In the private chat, until the answer takes its place; another person's shows nothing."""
+    """Telegram shows the progress in a draft in the private chat until the answer comes, and not to another person."""
     model.gate.clear()
     ada, grace = pair()
     driver = TelegramDriver(server)
@@ -91,7 +91,7 @@ async def test_telegram_says_so_in_a_draft(server: Server, model: ScriptedModel)
 
 
 async def test_whatsapp_says_so_in_one_message(server: Server, model: ScriptedModel) -> None:
-    """Once for each answer, however long it takes; another person is told nothing of it."""
+    """WhatsApp shows the progress in one message per answer; another person's chat shows nothing of the answer."""
     model.gate.clear()
     ada, grace = pair()
     driver = WhatsAppDriver(server)

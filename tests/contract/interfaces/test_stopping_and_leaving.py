@@ -1,4 +1,4 @@
-"""What holds on every channel alike: who is believed, who may stop what, and who is answered no more."""
+"""Behaviours of every channel: which deliveries are believed, who may stop a run, and who is no longer answered."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PROOFS = ("authorization", "x-slack-signature", "x-telegram-bot-api-secret-toke
 
 
 async def test_only_the_platform_is_believed(server: Server, channel: ChannelDriver) -> None:
-    """A delivery without its proof is refused and stored nowhere; the same with it is answered."""
+    """A delivery without the platform's proof is refused and not stored; with its proof it is answered."""
     ada, grace = pair()
     with _unproven(server):
         refused = [await channel.say(sender, "repeat hello") for sender in (ada, grace)]
@@ -35,7 +35,7 @@ async def test_only_the_platform_is_believed(server: Server, channel: ChannelDri
 async def test_the_owner_of_a_run_stops_it_and_nobody_else(
     server: Server, channel: ChannelDriver, model: ScriptedModel
 ) -> None:
-    """In one group, somebody else's `stop` ends nothing; the owner's ends their run, and later words are answered."""
+    """In a group, another person's `stop` stops nothing; the owner's stops their run."""
     ada, grace = pair()
     group = f"stop{ada.name}"
     for sender in (ada, grace):
@@ -57,7 +57,7 @@ async def test_the_owner_of_a_run_stops_it_and_nobody_else(
 
 
 async def test_what_waits_for_approval_is_withdrawn_by_its_owner(server: Server, channel: ChannelDriver) -> None:
-    """After a `stop` the code approves nothing; somebody else's question is still open, and can be approved."""
+    """After a `stop` the person's approval code approves nothing, and another person's pending call can be approved."""
     people = pair()
     codes = []
     for sender in people:
@@ -82,7 +82,7 @@ async def test_what_waits_for_approval_is_withdrawn_by_its_owner(server: Server,
 
 
 async def test_who_was_offboarded_is_answered_no_more(server: Server, channel: ChannelDriver) -> None:
-    """Their messages are stored nowhere, and the platform does not send them again and again; others are answered."""
+    """An offboarded person's messages are not stored, and the platform does not retry them; others are answered."""
     ada, grace = pair()
     for sender in (ada, grace):
         await channel.say(sender, "repeat before")
@@ -97,7 +97,7 @@ async def test_who_was_offboarded_is_answered_no_more(server: Server, channel: C
 
 
 async def test_a_long_answer_arrives_whole(channel: ChannelDriver) -> None:
-    """In as many messages as the platform needs, nothing lost and in order; somebody else's stays their own."""
+    """A long answer arrives complete and in order, in as many messages as needed, and reaches its own person."""
     ada, grace = pair()
     words = [f"word{number}" for number in range(800)]
     await channel.say(ada, f"repeat {' '.join(words)}")
@@ -111,7 +111,7 @@ async def test_a_long_answer_arrives_whole(channel: ChannelDriver) -> None:
 
 
 async def _until(channel: ChannelDriver, sender: Sender, words: str) -> str:
-    """The next thing with these words in it that this person is told."""
+    """Return the next message to this person that contains these words."""
     while words not in (told := await channel.next(sender)):
         pass
     return told
@@ -119,7 +119,7 @@ async def _until(channel: ChannelDriver, sender: Sender, words: str) -> str:
 
 @contextmanager
 def _unproven(server: Server) -> Iterator[None]:
-    """Let the client leave out what proves who sends."""
+    """Send requests without the headers that prove their origin."""
 
     async def strip(request: httpx2.Request) -> None:
         for name in _PROOFS:
