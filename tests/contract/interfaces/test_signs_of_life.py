@@ -98,12 +98,14 @@ async def test_whatsapp_says_so_in_one_message(server: Server, model: ScriptedMo
     await driver.say(ada, "wait ada")
     words = IN_WHATSAPP.format(DOING)
     await eventually(lambda: words in _whatsapp(server, ada))
+    hers = _whatsapp(server, grace)  # before she writes: her own message is answered with a sign too, if it takes long
     await driver.say(grace, "repeat hello")
     await eventually(lambda: "hello" in _whatsapp(server, grace))
     model.gate.set()
     await eventually(lambda: "waited ada" in _whatsapp(server, ada))
 
     assert _whatsapp(server, ada) == [words, "waited ada"]
+    assert hers == []
     assert [text for text in _whatsapp(server, grace) if text != words] == ["hello"]
 
 
