@@ -7,19 +7,24 @@ from typing import Any
 
 import pytest
 
+from app.chat.accounts import AccountsCommand
 from app.consent.outcome import Connected
 from app.credentials.credentials import Access, Credentials
 from app.database.database import Database
 from app.deadline import Deadline
+from app.delivery.store.inbox import Inbox
 from app.grants.accounts import Accounts, is_alias
 from app.keys.ring import KeyRing
 from app.messages import MessageState, StoredMessage
 from app.principal import Principal
+from app.reply import LinkReply
 from app.sandbox.people import PEOPLE
 from app.sandbox.visitor import code_on
+from containers.testing import RecordingChannel
 from tests.fakes.consent import Browser, ConsentServer, comes_back, query
-from tests.fakes.core_server import CoreServer
+from tests.fakes.core_server import CoreServer, inbound
 from tests.fakes.credentials import connect, google_tokens
+from tests.fakes.providers import google_alone
 from tests.fakes.sandbox import ADA, GRACE, MODIFY, READ, SEND
 
 ADAS_SUBJECT = PEOPLE[0].subject
@@ -135,16 +140,22 @@ async def test_nothing_is_included_where_the_account_is_no_longer_connected(
 async def test_a_second_account_is_added_by_its_persons_words(
     server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """A link to add an account as `work` opens only for its person, accepts any account, and gives it that name."""
+    """`connect google as work` leads to its person's own link, which accepts any account and gives it that name."""
     await server.connect(browser, ada, ADA, READ)
-    link_id, scopes = await server.consent.ask_to_add(ada, alias="work")
-    hidden = await server.consent.sign_in(grace, link_id)
-    page = await browser.allow(str((await server.consent.sign_in(ada, link_id)).url), GRACE)
+    accounts_command = AccountsCommand(
+        server.consent, Accounts(server.database), {"http": RecordingChannel()}, google_alone(server.google_auth)
+    )
+    message, _ = await Inbox(server.database).accept(inbound(ada, "connect google as work"))
+    said = await accounts_command.reply(message)
+    assert isinstance(said, LinkReply)
+    hidden = await server.consent.sign_in(grace, said.link_id)
+    google_url = await browser.open(str((await server.consent.sign_in(ada, said.link_id)).url))
+    page = await browser.http.get(await browser.decide(google_url, GRACE))
     connected = await server.confirm(ada, page)
     accounts = await Accounts(server.database).list(ada)
 
     assert isinstance(connected, Connected)
-    assert scopes == {READ}
+    assert query(google_url)["scope"].split() == ["openid", "email", READ]
     assert hidden.url is None
     assert [(each.alias, each.email, each.is_default) for each in accounts] == [
         ("ada", ADA, True), ("work", GRACE, False),
@@ -226,14 +237,20 @@ async def test_each_account_is_widened_by_itself(core: CoreServer, ada: Principa
     assert (await core.answer_next(at_work)).answer == "a letter to ada"
 
 
-@pytest.mark.parametrize("text", ["use python for this", "rename it to that", "use work for dinner"])
+@pytest.mark.parametrize(
+    "text",
+    ["use python for this", "rename it to that", "use work for dinner", "use grace for this", "rename grace to mine"],
+)
 async def test_other_words_go_to_the_assistant(core: CoreServer, ada: Principal, grace: Principal, text: str) -> None:
     """Text that names none of the sender's own accounts is not a command, even if it names somebody else's."""
     await has(core, ada, "ada", "work")
     await has(core, grace, "grace")
 
     assert "`help`" in await reply(core, ada, text)
-    assert await used(core, ada, "c") == "ada@example.com"
+    assert [await used(core, person, "c") for person in (ada, grace)] == ["ada@example.com", "grace@example.com"]
+    assert [[each.alias for each in await core.accounts.list(person)] for person in (ada, grace)] == [
+        ["ada", "work"], ["grace"],
+    ]  # fmt: skip
 
 
 async def test_a_name_that_is_none_is_answered_with_those_that_are(

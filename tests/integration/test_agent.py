@@ -12,8 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from pydantic_ai.exceptions import UnexpectedModelBehavior
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart
-from pydantic_ai.models.function import AgentInfo, FunctionModel
+from pydantic_ai.models.function import AgentInfo, FunctionDef, FunctionModel
 
 from app.agents.agent import Answered
 from app.agents.refusals import ACCOUNT_GONE, UNKNOWN_EFFECT
@@ -151,17 +152,17 @@ async def test_acting_waits_for_approval_with_its_exact_arguments(
 ) -> None:
     """A call that would act stops with the arguments as they will run, defaults included; a read needs no approval."""
     notes = {"ünï": [1.5, {"深": None}], "b": 1e-9}
-    studio = Studio(
-        database,
-        scripted([call("letters_clock", "c"), call("letters_shout", "h", text="hey 👋", volume=2, notes=notes)]),
-    )
-    stopped = await studio.run(await studio.message(ada))
+    whole = call("letters_shout", "h", text="hey 👋", volume=2, notes=notes)
+    studio = Studio(database, scripted([call("letters_clock", "c"), whole, call("letters_shout", "d", text="hey")]))
+    outcomes = [await studio.run(await studio.message(person)) for person in (ada, grace)]
 
-    assert isinstance(stopped, StoppedRun)
-    (pending,) = stopped.pending_calls
-    assert (pending.call_id, pending.tool) == ("h", "letters_shout")
-    assert pending.arguments == {"text": "hey 👋", "volume": 2.0, "notes": notes}
-    assert studio.post.names("ada") == ["clock"]
+    for stopped in outcomes:
+        assert isinstance(stopped, StoppedRun)
+        assert [(pending.call_id, pending.tool, pending.arguments) for pending in stopped.pending_calls] == [
+            ("h", "letters_shout", {"text": "hey 👋", "volume": 2.0, "notes": notes}),
+            ("d", "letters_shout", {"text": "hey", "volume": 1.0, "notes": None}),
+        ]
+    assert [(who, name) for who, name, _ in studio.post.done] == [("ada", "clock"), ("grace", "clock")]
 
 
 async def test_what_was_approved_runs_once_as_shown(database: Database, ada: Principal) -> None:
@@ -363,16 +364,27 @@ async def test_a_limit_ends_the_run_with_a_text_for_the_person(
         await studio.run(await studio.message(ada))
 
 
-async def test_a_model_that_fails_is_an_agent_error(database: Database, ada: Principal) -> None:
+async def _empty(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+    return ModelResponse(parts=[TextPart("")])
+
+
+async def _quoting(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+    (prompt,) = prompts(messages)
+    raise UnexpectedModelBehavior(f"cannot answer {prompt}", body=prompt)
+
+
+@pytest.mark.parametrize("model", [_empty, _quoting])
+async def test_a_model_that_fails_is_an_agent_error(
+    database: Database, ada: Principal, grace: Principal, model: FunctionDef
+) -> None:
     """Text quoted in a model's failure does not reach the person."""
+    studio = Studio(database, FunctionModel(model))
 
-    async def empty(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
-        return ModelResponse(parts=[TextPart("")])
+    for person in (ada, grace):
+        with pytest.raises(AgentError, match="gave no usable answer") as failed:
+            await studio.run(await studio.message(person, f"secret of {person.user}"))
 
-    studio = Studio(database, FunctionModel(empty))
-
-    with pytest.raises(AgentError, match="gave no usable answer"):
-        await studio.run(await studio.message(ada, "secret"))
+        assert "secret" not in str(failed.value)
 
 
 async def test_a_stopped_run_shows_no_text(database: Database, ada: Principal) -> None:

@@ -164,7 +164,7 @@ async def test_a_grant_that_comes_between_the_run_and_the_parking_wakes_it(
 async def test_acting_shows_its_exact_arguments_and_runs_once(
     server: CoreServer, ada: Principal, grace: Principal
 ) -> None:
-    """Only the asked person can approve, and approving twice runs the call once, with the arguments that were shown."""
+    """Only the asked person can approve; approved twice, the call runs once, as shown, and is answered where asked."""
     message = await server.ask(ada, '/letters_shout text="Grüße, all" volume=0.1')
     (code,) = await server.codes(message)
     stranger = await server.ask(grace, f"approve {code}")
@@ -177,7 +177,10 @@ async def test_acting_shows_its_exact_arguments_and_runs_once(
     assert first.answer == "Approved, I'm on it."
     assert second.answer == f"`{code}` is no longer open: you approved it a few seconds ago."
     assert answered.answer == "shouted Grüße, all"
-    assert [(who, name) for who, name, _ in server.post.done] == [("ada", "shout")]
+    assert [(sent.principal, sent.message_id) for sent in server.channel.sent if sent.text == answered.answer] == [
+        (ada, message.message_id)
+    ]
+    assert server.post.done == [("ada", "shout", {"text": "Grüße, all", "volume": 0.1, "notes": None})]
 
 
 async def test_a_denied_call_is_answered_without_being_done(server: CoreServer, ada: Principal) -> None:

@@ -34,7 +34,6 @@ from app.messages import Attachment, AttachmentKind, MessageState, StoredMessage
 from app.principal import Principal
 from containers.testing import answering, call, scripted
 from tests.fakes.core_server import CoreServer, inbound
-from tests.fakes.sandbox import SEND
 from tests.fakes.transcription_server import KEY, TranscriptionServer, transcription_server
 
 PNG = b"\x89PNG\r\n\x1a\nCANARYPIXELS"
@@ -232,7 +231,9 @@ async def _everything_but_answers(database: Database) -> str:
     return "\n".join(rows)
 
 
-async def test_a_parked_run_is_shown_the_image_again(database: Database, key_ring: KeyRing, ada: Principal) -> None:
+async def test_a_parked_run_is_shown_the_image_again(
+    database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
+) -> None:
     """A parked run is stored without its image, and sees the image again when it resumes in another process."""
     shown: list[bytes] = []
     acts = scripted([call("letters_shout", "one", text="one")])
@@ -249,16 +250,25 @@ async def test_a_parked_run_is_shown_the_image_again(database: Database, key_rin
         return await acts.request(messages, None, ModelRequestParameters(function_tools=info.function_tools))
 
     server = CoreServer(database, key_ring, model=FunctionModel(watch))
-    server.channel.files["photo"] = PNG
-    await server.grant(ada, SEND)
-    parked = await send(server, ada, PHOTO, text="shout what it says")
-    assert parked.state is MessageState.PARKED
-    assert "CANARYPIXELS" not in await _everything_but_answers(database)
-    (code,) = await server.codes(parked)
-    await server.ask(ada, f"approve {code}", "elsewhere")
-    await server.answer_next(parked)
+    hers = PNG.replace(b"CANARY", b"HERS")
+    server.channel.files |= {"photo": PNG, "g": hers}
+    parked = [
+        await send(server, person, replace(PHOTO, reference=reference), text="shout what it says")
+        for person, reference in ((ada, "photo"), (grace, "g"))
+    ]
+    assert [message.state for message in parked] == [MessageState.PARKED] * 2
+    assert "PIXELS" not in await _everything_but_answers(database)
+    after = CoreServer(
+        database, key_ring, model=FunctionModel(watch), clock=server.clock, post=server.post, channel=server.channel
+    )
+    await after.inbox.recover()
+    for message in parked:
+        (code,) = await after.codes(message)
+        await after.ask(message.principal, f"approve {code}", f"elsewhere of {message.principal.user}")
+        await after.answer_next(message)
 
-    assert shown == [PNG, PNG]
+    assert shown == [PNG, hers, PNG, hers]
+    assert [(who, name) for who, name, _ in server.post.done] == [("ada", "shout"), ("grace", "shout")]
 
 
 async def test_a_model_that_reads_no_images_is_told_their_names(

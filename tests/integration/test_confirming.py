@@ -124,6 +124,9 @@ class Gone:
     def writing(self) -> NoReturn:
         raise ConnectionError("the process ends here")
 
+    async def fetch(self, *_: object) -> None:
+        raise ConnectionError("the process ends here")
+
     async def wake(self, *_: object) -> None:
         raise ConnectionError("the process ends here")
 
@@ -188,11 +191,12 @@ async def test_a_wrong_code_that_is_taken_again_is_one_try(
 
 
 async def test_a_refusal_whose_process_ends_is_told(
-    server: CoreServer, ada: Principal, grace: Principal, monkeypatch: pytest.MonkeyPatch
+    server: CoreServer, key_ring: KeyRing, ada: Principal, grace: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a crash at a refusal, the waiting message is answered with the refusal; another person's stays parked."""
-    mine, hers = [await server.ask(person, "/letters_read", person.user) for person in (ada, grace)]
-    parked = await server.parking.find(mine)
+    """After a crash at a refusal, both waiting messages are answered with it; another person's stays parked."""
+    first, second = [await server.ask(ada, "/letters_read", conversation) for conversation in ("one", "two")]
+    hers = await server.ask(grace, "/letters_read", "g")
+    parked = await server.parking.find(first)
     assert parked is not None
     opened = await server.links.open(await server.links.find_issued(ada, str(parked.link_id)) or "")
     with monkeypatch.context() as patch:
@@ -201,9 +205,12 @@ async def test_a_refusal_whose_process_ends_is_told(
             await server.browser_sign_in.take_callback(
                 state=opened.state, cookie=opened.cookie, code=None, error="access_denied"
             )
+    after = CoreServer(server.database, key_ring, clock=server.clock, post=server.post, channel=server.channel)
+    await after.inbox.recover()
+    answers = [str((await after.answer_next(message)).answer) for message in (first, second)]
 
-    assert "You did not connect" in str((await server.answer_next(mine)).answer)
-    assert (await server.inbox.get(grace, hers.message_id)).state is MessageState.PARKED
+    assert ["You did not connect" in answer for answer in answers] == [True, True]
+    assert (await after.inbox.get(grace, hers.message_id)).state is MessageState.PARKED
 
 
 async def test_a_code_is_answered_again_for_a_while(server: CoreServer, ada: Principal, grace: Principal) -> None:
@@ -239,8 +246,17 @@ async def test_a_used_code_after_a_disconnect_says_so(server: CoreServer, ada: P
     assert "I don't know this code" in hers
 
 
-@pytest.mark.parametrize("state", ["", "\0", "\0.x", "é.x", "0" * 32, "." + "0" * 32, f"{'0' * 32}.\ud800"])
-async def test_a_state_that_is_none_is_refused(server: CoreServer, state: str) -> None:
-    """A malformed state is refused, even one that the database could not be queried for."""
+@pytest.mark.parametrize("state", ["", "\0", "\0.x", "é.x", "." + "0" * 32, "\ud800.x"])
+async def test_a_state_that_is_none_is_refused(server: CoreServer, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state without a link's id is refused before the database is queried, which could not be done for some."""
+    monkeypatch.setattr(server.links, "_database", Gone())
+
+    with pytest.raises(CallbackRefusedError, match="used or has expired"):
+        await server.confirmation.prove_by_login(state=state, cookie="cookie", answer={})
+
+
+@pytest.mark.parametrize("state", ["0" * 32, f"{'0' * 32}.\ud800"])
+async def test_a_state_of_no_link_is_refused(server: CoreServer, state: str) -> None:
+    """A state whose link does not exist is refused, whatever follows the link's id."""
     with pytest.raises(CallbackRefusedError, match="used or has expired"):
         await server.confirmation.prove_by_login(state=state, cookie="cookie", answer={})

@@ -23,10 +23,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 async def echo(request: Request) -> PlainTextResponse:
     """Answer with the length of the body."""
-    try:
-        return PlainTextResponse(str(len(await request.body())))
-    except ClientDisconnect:
-        return PlainTextResponse("gone")
+    return PlainTextResponse(str(len(await request.body())))
 
 
 APP = Starlette(routes=[Route("/", echo, methods=["GET", "POST"])])
@@ -110,12 +107,23 @@ async def test_the_headers_have_to_arrive_in_time(sent: bytes) -> None:
 
 @pytest.mark.parametrize("sent", [b"", b"some"])
 async def test_the_body_has_to_arrive_in_time(sent: bytes) -> None:
-    """A body that does not arrive in time gets a 408."""
-    async with listening(APP, "127.0.0.1", 0, ConnectionLimits(body_seconds=0.1)) as url, dialled(url) as (slow,):
+    """A body that does not arrive in time gets a 408, and the application that reads it learns that it is gone."""
+    learned = asyncio.Event()
+
+    async def read(request: Request) -> PlainTextResponse:
+        with pytest.raises(ClientDisconnect):
+            await request.body()
+        learned.set()
+        return PlainTextResponse("too late")
+
+    app = Starlette(routes=[Route("/", read, methods=["POST"])])
+    async with listening(app, "127.0.0.1", 0, ConnectionLimits(body_seconds=0.1)) as url, dialled(url) as (slow,):
         slow[1].write(HEAD + b"\r\n" + sent)
         told = await end_of(slow)
+        await learned.wait()  # within the patience of `dialled`
 
     assert status_of(told) == b"408"
+    assert b"too late" not in told
 
 
 async def test_an_idle_connection_is_closed_in_the_end() -> None:

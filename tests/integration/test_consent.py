@@ -561,6 +561,7 @@ async def test_the_pages_keep_their_secrets(server: ConsentServer, browser: Brow
         assert page.headers["referrer-policy"] == "no-referrer"
         assert page.headers["x-frame-options"] == "DENY"
         assert page.headers["x-content-type-options"] == "nosniff"
+        assert page.headers["x-robots-tag"] == "noindex, nofollow"
         policy = page.headers["content-security-policy"]
         assert policy.startswith("default-src 'none'; style-src 'self';")
         assert "frame-ancestors 'none'" in policy

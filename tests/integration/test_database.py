@@ -395,11 +395,16 @@ async def test_a_database_that_cannot_be_reached_is_told(tmp_path: Path) -> None
         await database.close()
 
 
-async def test_a_database_of_a_newer_version_is_left_alone(database: Database) -> None:
-    """A schema that this version does not know is refused and left unchanged, and the error names its revision."""
+async def test_a_database_of_a_newer_version_is_left_alone(
+    database: Database, ada: Principal, grace: Principal
+) -> None:
+    """A schema that this version does not know is refused and left unchanged, and the error names both revisions."""
     async with database.writing() as connection:
+        for person in (ada, grace):
+            await connection.execute(token_of(person, name=person.user))
         await connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
 
-    with pytest.raises(SettingsError, match="at revision 9999, which this version does not know"):
+    with pytest.raises(SettingsError, match=f"at revision 9999, which this version does not know; it needs {newest()}"):
         await database.open()
     assert (await database.revisions())[0] == "9999"
+    assert await ids(database) == [ada.user, grace.user]

@@ -87,7 +87,7 @@ async def test_everything_is_there_and_comes_back(
 async def test_a_target_that_is_not_empty_is_refused(
     databases: Databases, tmp_path: Path, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """A target that has rows is refused and unchanged, and one of another revision is refused."""
+    """A target that has rows or is of another revision is refused, and left unchanged."""
     async with opened(f"sqlite+aiosqlite:///{tmp_path / 'first.db'}") as source:
         await source.open()
         await fill(source, key_ring, ada)
@@ -102,6 +102,8 @@ async def test_a_target_that_is_not_empty_is_refused(
                 await connection.execute(sa.text("UPDATE alembic_version SET version_num = 'v0001_first_schema'"))
             with pytest.raises(SettingsError, match="v0001_first_schema"):
                 await copy_database(source, older)
+            assert (await older.revisions())[0] == "v0001_first_schema"
+            assert {each.rows for each in (await contents(older)).values()} == {0}
 
 
 async def test_a_copy_that_fails_leaves_nothing(
