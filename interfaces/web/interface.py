@@ -117,9 +117,13 @@ class ConsentPages:
             return notice(NOT_CONNECTED, str(error), status=error.status)
         except ProviderError as error:
             log.warning("a sign-in cannot begin: %s", error)
-            text = (
-                f"{self._providers[provider].title} did not answer. Open the link in your chat again to try once more"
-            )
+            title = self._providers[provider].title
+            text = f"{title} did not answer. Open the link in your chat again to try once more"
+            if not error.passes:
+                text = (
+                    f"I cannot sign you in at {title}. Please tell an administrator of this assistant: the server's "
+                    "log says what to do"
+                )
             return notice(NOT_CONNECTED, text, status=502)
         response = away(url)
         self._cookies.keep(response, link.link_id, opened.cookie, seconds=self._cookie_seconds)

@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx2
 import urllib3
@@ -81,9 +82,9 @@ class GmailSandbox:
 
 
 @asynccontextmanager
-async def open_gmail_sandbox() -> AsyncIterator[GmailSandbox]:
-    """Yield a sandbox for one test."""
-    google = sandbox()
+async def open_gmail_sandbox(**changes: Any) -> AsyncIterator[GmailSandbox]:
+    """Yield a sandbox for one test; `changes` are those of `sandbox`."""
+    google = sandbox(**changes)
     requests: list[str] = []
     unmasked: list[str] = []
 

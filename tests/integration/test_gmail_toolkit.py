@@ -15,7 +15,7 @@ from app.google.client import GoogleClient
 from app.sandbox.google.gmail.message import MailboxMessage
 from app.toolkits.untrusted import unquoted
 from tests.fakes.gmail_sandbox import GmailSandbox, open_gmail_sandbox
-from tests.fakes.sandbox import ADA, GRACE, MODIFY
+from tests.fakes.sandbox import ADA, GRACE, MODIFY, Clock
 
 
 class OneGone(GoogleClient):
@@ -195,21 +195,23 @@ async def test_threads_are_two_requests(gmail: GmailSandbox) -> None:
     assert {each["id"] for each in theirs} <= {mail.thread_id for mail in gmail.mail(GRACE)}
 
 
-async def test_drafts_are_listed(gmail: GmailSandbox) -> None:
-    """Each person's own drafts are listed in two requests, and a draft's text is read by its message's id."""
-    ada, grace = [await gmail.toolkit(email) for email in (ADA, GRACE)]
-    drafts = [
-        await each.create_draft(to="x@x.example", subject=f"s{index}", body="b")
-        for index, each in enumerate((ada, ada, grace))
-    ]
-    gmail.requests.clear()
-    listed = (await ada.drafts())["drafts"]
+async def test_drafts_are_listed() -> None:
+    """Each person's own drafts are listed in two requests, newest first, and read by their messages' ids."""
+    clock = Clock()
+    async with open_gmail_sandbox(now=clock) as gmail:
+        ada, grace = [await gmail.toolkit(email) for email in (ADA, GRACE)]
+        drafts = []
+        for index, each in enumerate((ada, ada, grace, ada)):
+            clock.now += 60
+            drafts.append(await each.create_draft(to="x@x.example", subject=f"s{index}", body="b"))
+        gmail.requests.clear()
+        listed = (await ada.drafts())["drafts"]
 
-    assert gmail.requests == ["/gmail/v1/users/me/drafts", "/batch"]
-    assert {each["id"] for each in listed} == {each["id"] for each in drafts[:2]}
-    assert {unquoted(each["subject"]) for each in listed} == {"s0", "s1"}
-    assert unquoted((await ada.read(listed[0]["message_id"]))["body"]) == "b"
-    assert [each["id"] for each in (await grace.drafts())["drafts"]] == [drafts[2]["id"]]
+        assert gmail.requests == ["/gmail/v1/users/me/drafts", "/batch"]
+        assert [each["id"] for each in listed] == [drafts[index]["id"] for index in (3, 1, 0)]
+        assert [unquoted(each["subject"]) for each in listed] == ["s3", "s1", "s0"]
+        assert unquoted((await ada.read(listed[0]["message_id"]))["body"]) == "b"
+        assert [each["id"] for each in (await grace.drafts())["drafts"]] == [drafts[2]["id"]]
 
 
 def day_of(mail: MailboxMessage) -> date:

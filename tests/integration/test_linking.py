@@ -437,7 +437,7 @@ async def test_a_state_with_another_token_is_refused(server: LinkingServer, brow
 
 
 async def test_a_login_of_nobody_is_an_error(server: LinkingServer) -> None:
-    """A Slack that refuses the app's client secret proves nobody's identity."""
+    """A Slack that refuses the app's client secret, or whose keys cannot be read, proves nobody's identity."""
     login = SlackLogin(
         client_id="123.456",
         client_secret="wrong",
@@ -448,3 +448,20 @@ async def test_a_login_of_nobody_is_an_error(server: LinkingServer) -> None:
     )
     with pytest.raises(CallbackRefusedError, match="bad_client_secret"):
         await login.proves(IN_SLACK["ada"], {"code": "x"}, nonce="n")
+
+    async def unreadable(request: httpx2.Request) -> httpx2.Response:
+        is_keys = request.url.path.endswith("/keys")
+        return httpx2.Response(200, json={"keys": [{"kty": "none"}]} if is_keys else {"ok": True, "id_token": "x.y.z"})
+
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(unreadable)) as http:
+        keyless = SlackLogin(
+            client_id="123.456",
+            client_secret="s3cret",
+            api_base_url=f"{server.slack_url}/api/",
+            openid_root=server.slack_url,
+            redirect_uri=login_url(server.pages.url),
+            http=http,
+        )
+        for name in ("ada", "grace"):
+            with pytest.raises(UnavailableError, match="Slack's keys cannot be read"):
+                await keyless.proves(IN_SLACK[name], {"code": "x"}, nonce="n")

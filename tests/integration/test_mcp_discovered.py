@@ -177,13 +177,25 @@ async def test_the_checkup_says_where_people_sign_in(tmp_path: Path) -> None:
     assert "about another server" in lying[0].found
 
 
-async def test_a_server_that_registers_nobody_is_refused_with_what_to_write(tmp_path: Path, ada: Principal) -> None:
-    """For a server that takes neither documents nor registrations, the check-up says what to write in the settings."""
+async def test_a_server_that_registers_nobody_is_refused_with_what_to_write(
+    tmp_path: Path, ada: Principal, grace: Principal, caplog: pytest.LogCaptureFixture
+) -> None:
+    """If a server takes neither documents nor registrations, people are told, and check-up and log say what to do."""
     async with open_found(tmp_path, Openness()) as found:
         (checked,) = [each async for each in look_at_mcp(found.container, found.container.settings())]
+        waits = await asyncio.gather(*(found.ask(person, "who am I") for person in (ada, grace)))
+        pages = []
+        for told in waits:
+            async with found.hub.browser() as browser:
+                await browser.get(link := path_of(told["consent_url"]))
+                pages.append(await browser.post(link))
 
-    assert "describe it under `connections`" in checked.found
-    assert "http://127.0.0.1:8080/oauth/office/callback" in checked.found
+    for words in (checked.found, caplog.text):
+        assert "describe it under `connections`" in words
+        assert "http://127.0.0.1:8080/oauth/office/callback" in words
+    assert [page.status_code for page in pages] == [502, 502]
+    for page in pages:
+        assert "I cannot sign you in at Office. Please tell an administrator of this assistant" in page.text
 
 
 @pytest.mark.parametrize("name", ["accounts", "google", "login"])

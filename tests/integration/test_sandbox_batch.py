@@ -43,32 +43,37 @@ async def authorized(client: SandboxClient, email: str) -> tuple[str, str]:
     return token, f"Authorization: Bearer {token}\n"
 
 
-def run_batch(base_url: str, token: str, ids: list[str]) -> dict[str, Any]:
+def run_batch(base_url: str, token: str, ids: list[str]) -> list[Any]:
     """Fetch these messages with the unmodified client library; an error takes the place of a missing message."""
     service, http = gmail_service(base_url, Credentials(token))
     got: dict[str, Any] = {}
     batch = service.new_batch_http_request(lambda name, answer, error: got.update({name: error or answer}))
-    for message_id in ids:
-        batch.add(service.users().messages().get(userId="me", id=message_id, format="minimal"), request_id=message_id)
+    for number, message_id in enumerate(ids):
+        batch.add(service.users().messages().get(userId="me", id=message_id, format="minimal"), request_id=str(number))
     batch.execute()
     http.close()
-    return got
+    return [got[str(number)] for number in range(len(ids))]
 
 
 async def test_the_client_library_reads_every_answer_of_a_batch() -> None:
-    """In one batch with a failing call, each call has its own answer and its own entry in the log."""
+    """In a batch of a hundred calls, the last of which fails, each has its own answer and its own entry in the log."""
     google = sandbox()
-    ids = [message.id for message in google.mailbox(ADA)]
-    names = (ids * 10)[:99]
+    people = (ADA, GRACE)
+    names = {email: ([message.id for message in google.mailbox(email)] * 100)[:99] for email in people}
     async with on_loopback(google) as (base_url, client):
-        token, _ = await authorized(client, ADA)
-        got = await asyncio.to_thread(run_batch, base_url, token, [*dict.fromkeys(names), "0" * 16])
+        bearers = [(await authorized(client, email))[0] for email in people]
+        got = await asyncio.gather(
+            *(
+                asyncio.to_thread(run_batch, base_url, bearer, [*names[email], "0" * 16])
+                for email, bearer in zip(people, bearers, strict=True)
+            )
+        )
 
-    assert {name: answer["id"] for name, answer in got.items() if name in ids} == dict(zip(ids, ids, strict=True))
-    assert got["0" * 16].status_code == 404
-    logged = [call for call in google.calls if call.method_id == "gmail.users.messages.get"]
-    assert [call.status for call in logged] == [200] * len(ids) + [404]
-    assert {call.email for call in logged} == {ADA}
+    for email, found in zip(people, got, strict=True):
+        assert [answer["id"] for answer in found[:-1]] == names[email]
+        assert found[-1].status_code == 404
+        logged = [each for each in google.calls if (each.method_id, each.email) == ("gmail.users.messages.get", email)]
+        assert [call.status for call in logged] == [200] * 99 + [404]
 
 
 async def test_each_call_has_its_own_bearer() -> None:

@@ -14,7 +14,7 @@ from pydantic_ai.messages import ToolCallPart
 
 from app.audit.audit import Audit, AuditSearch
 from app.connections.connection import Connection
-from app.errors import CredentialsError, ForeignRunError, SettingsError
+from app.errors import ConsentRequiredError, CredentialsError, ForeignRunError, GrantRevokedError, SettingsError
 from app.principal import Principal
 from app.run import new_run
 from app.sections.connections import ConnectionSettings
@@ -145,7 +145,7 @@ async def test_the_token_goes_to_the_provider_alone(settings: Settings, ada: Pri
 
 
 async def test_a_rejected_token_is_renewed_once(settings: Settings, ada: Principal, grace: Principal) -> None:
-    """After a 401 the client gets another token and repeats the call; a second 401 ends the person's access."""
+    """After a 401 the client gets another token and repeats the call."""
     hub = Hub()
     async with open_test_container(settings) as container:
         hub.prepare(container)
@@ -161,6 +161,30 @@ async def test_a_rejected_token_is_renewed_once(settings: Settings, ada: Princip
 
     assert (answer.status_code, answer.text) == (200, "of token-ada-2")
     assert [token for token, _ in hub.bearers] == ["token-ada-1", "token-ada-2"]
+
+
+async def test_a_second_rejection_ends_the_access(settings: Settings, ada: Principal, grace: Principal) -> None:
+    """If the renewed token gets a 401 too, that person's access has ended; the call is not repeated again."""
+    hub = Hub()
+    hub.refused.update({"token-ada-1", "token-ada-3"})
+    async with open_test_container(settings) as container:
+        hub.prepare(container)
+        for person in (ada, grace):
+            hub.tokens.grant(person)
+        async with open_test_scope(ada) as one, open_test_scope(grace) as other:
+            hers, theirs = [each.get(container.connections.providers["github"]) for each in (one, other)]
+            for each in (hers, theirs):
+                await each.ensure()
+            with pytest.raises(GrantRevokedError) as caught:
+                await hers.client().get("https://api.github.test/user")
+            answer = await theirs.client().get("https://api.github.test/user")
+        async with open_test_scope(ada) as again:
+            with pytest.raises(ConsentRequiredError):
+                await again.get(container.connections.providers["github"]).ensure()
+
+    assert (caught.value.principal, caught.value.connection) == (ada, "github")
+    assert (answer.status_code, answer.text) == (200, "of token-grace-2")
+    assert [token for token, _ in hub.bearers] == ["token-ada-1", "token-ada-3", "token-grace-2"]
 
 
 async def test_every_call_is_in_the_audit_trail(settings: Settings, ada: Principal, grace: Principal) -> None:

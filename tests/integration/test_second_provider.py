@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from pydantic import SecretStr
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.audit.audit import AuditSearch
@@ -16,6 +17,7 @@ from app.database.tables import grants
 from app.keys.rotation import Rotation
 from app.principal import Principal
 from app.sandbox.oauth.differences import GITHUB, Differences
+from tests.fakes.credentials import TokenEndpoint, connect, google_tokens
 from tests.fakes.databases import Databases
 from tests.fakes.hub import HubApp, code_in, open_hub, path_of
 
@@ -250,27 +252,59 @@ async def test_disconnecting_ends_a_run_that_is_under_way(tmp_path: Path, ada: P
 
 async def test_a_provider_that_is_down_is_named(tmp_path: Path, ada: Principal, grace: Principal) -> None:
     """A provider's failure is reported by the provider's name, and nobody's account is disconnected."""
-    async with open_hub(tmp_path) as hub:
+    failing: set[str] = set()
+
+    def before(app: ASGIApp) -> ASGIApp:
+        async def fail(scope: Scope, receive: Receive, send: Send) -> None:
+            answering = Response(status_code=404) if scope["path"] in failing else app
+            await answering(scope, receive, send)
+
+        return fail
+
+    async with open_hub(tmp_path, MODERN, before=before) as hub:
         for who in (ada, grace):
             await hub.connect(who, path_of((await hub.read(who))["consent_url"]))
         hub.sandbox.failure = 404
-        told = await asyncio.gather(hub.read(ada), hub.read(grace))
+        passed_on = await asyncio.gather(hub.read(ada), hub.read(grace))
         hub.sandbox.failure = None
+        await expire(hub, ada, grace)
+        failing.add("/login/oauth/access_token")
+        named = await asyncio.gather(hub.read(ada), hub.read(grace))
+        failing.clear()
 
-        assert all("404" in each["answer"] for each in told)
-        assert "ada/notes" in (await hub.read(ada))["answer"]
+        assert [each["answer"].strip() for each in passed_on] == ["404", "404"]  # the toolkit's own words
+        assert all(each["answer"].startswith("That did not work: Hub answered 404") for each in named)
+        for who in (ada, grace):
+            assert f"{who.user}/notes" in (await hub.read(who))["answer"]
 
 
-async def test_google_and_another_provider_do_not_meet(tmp_path: Path, ada: Principal, grace: Principal) -> None:
+async def test_google_and_another_provider_do_not_meet(
+    tmp_path: Path, ada: Principal, grace: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Accounts at Google and at another provider are separate: disconnecting one leaves the other."""
+    google = TokenEndpoint()
     async with open_hub(tmp_path) as hub:
+        monkeypatch.setattr(hub.container.google_auth(), "revoke", google.revoke)
         for who in (ada, grace):
             await hub.connect(who, path_of((await hub.read(who))["consent_url"]))
-        told = (await hub.say(ada, "disconnect google"))["answer"]
+        before = (await hub.say(ada, "disconnect google"))["answer"]
+        for who in (ada, grace):
+            await connect(hub.container.database(), hub.container.grants(), who, google_tokens(f"{who.user}-1"))
+        gone = [
+            (await hub.say(ada, "disconnect google"))["answer"],
+            (await hub.say(grace, "disconnect github"))["answer"],
+        ]
+        at_google = [(await hub.say(who, "google accounts"))["answer"] for who in (ada, grace)]
+        at_hub = [await hub.read(who) for who in (ada, grace)]
 
-        assert told == "You have no Google account connected, and no open link."
-        assert "ada/notes" in (await hub.read(ada))["answer"]
-        assert (await hub.say(ada, "google accounts"))["answer"].startswith("You have no Google account")
+    assert before == "You have no Google account connected, and no open link."
+    assert gone[0] == "Disconnected ada@example.com: I ended the access at Google and erased it here."
+    assert gone[1] == "Disconnected grace: I ended the access at Hub and erased it here."
+    assert google.revoked == ["refresh-ada-1"]
+    assert at_google[0].startswith("You have no Google account")
+    assert "grace@example.com (default, used here)" in at_google[1]
+    assert "ada/notes" in at_hub[0]["answer"]
+    assert at_hub[1]["state"] == "parked"
 
 
 async def test_the_words_of_the_chat_name_every_provider(tmp_path: Path, ada: Principal, grace: Principal) -> None:

@@ -17,6 +17,7 @@ from app.errors import AttachmentGoneError, AttachmentTooLargeError
 from app.messages import Attachment, AttachmentKind, StoredMessage
 from app.principal import Principal
 from interfaces.slack.files import attachments_of, is_slacks
+from tests.fakes.core_server import until
 from tests.fakes.environment import Environment, open_environment
 from tests.fakes.scripted_model import ScriptedModel
 from tests.fakes.server import TEAM, Server, direct, user
@@ -32,9 +33,15 @@ async def environment(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def server(environment: Environment) -> AsyncIterator[Server]:
+async def model() -> ScriptedModel:
+    """Return the server's model."""
+    return ScriptedModel()
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def server(environment: Environment, model: ScriptedModel) -> AsyncIterator[Server]:
     """Yield a server on a socket."""
-    async with environment.server(ScriptedModel().install) as server:
+    async with environment.server(model.install) as server:
         yield server
 
 
@@ -110,13 +117,17 @@ async def test_no_token_and_no_address_is_logged(server: Server, caplog: pytest.
     assert "files-pri" not in ours
 
 
-async def test_a_file_that_slack_only_links_to_is_named(server: Server) -> None:
-    """A file that Slack only links to is named in the message's text, and is not an attachment."""
-    drive = {"id": "F0DRIVE", "name": "Budget", "title": "Budget", "mode": "external", "mimetype": "x/y"}
-    message = await share(server, "drive", "look", drive)
+async def test_a_file_that_slack_only_links_to_is_named(server: Server, model: ScriptedModel) -> None:
+    """A file that Slack only links to is no attachment; the model is told its name and that it cannot open it."""
+    shared = {}
+    for name, title in (("drive", "Budget"), ("doc", "Plan")):
+        file = {"id": f"F0{name.upper()}", "name": title, "title": title, "mode": "external", "mimetype": "x/y"}
+        shared[title] = await share(server, name, f"look {title}", file)
 
-    assert message.attachments == ()
-    assert "Budget" in message.text
+    assert [message.attachments for message in shared.values()] == [(), ()]
+    told = {f"look {title}\n\n[Attached: {title}. You cannot open them.]" for title in shared}
+    assert {message.text for message in shared.values()} == told
+    await until(lambda: told <= {*model.begun})
 
 
 KINDS: list[tuple[dict[str, Any], AttachmentKind]] = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 from pydantic_ai.messages import ModelMessage
@@ -10,7 +11,7 @@ from pydantic_ai.messages import ModelMessage
 from app.approvals.approvals import ApprovalState
 from app.database.database import Database
 from app.delivery.store.stops import MAY_BE_DONE, NOTHING_TO_STOP, STOPPED, WITHDRAWN
-from app.errors import AgentError, NotFoundError
+from app.errors import AgentError, NotFoundError, OverLimitError
 from app.keys.ring import KeyRing
 from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal
@@ -230,9 +231,11 @@ async def test_a_stop_that_was_not_carried_out_is_in_its_turn(
 async def test_a_full_backlog_keeps_nobody_from_stopping(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """A person whose backlog is full can still say `stop`, which drops their waiting messages."""
+    """A person whose backlog is full can still say `stop`, which drops it, and then they can write again."""
     server = CoreServer(database, key_ring, person_backlog=2)
     waiting = [await server.say(ada, text) for text in ("one", "two")]
+    with pytest.raises(OverLimitError):
+        await server.say(ada, "three")
     await server.say(ada, "stop")
     hers = await server.say(grace, "stop", "g")
     await server.sender.send_waiting(ConversationKey.of(waiting[0]))
@@ -241,6 +244,16 @@ async def test_a_full_backlog_keeps_nobody_from_stopping(
     assert [(await _of(server, each)).state for each in waiting] == [MessageState.FAILED] * 2
     assert server.channel.texts(ada) == [f"{STOPPED} I dropped 2 messages that I had not begun."]
     assert server.channel.texts(grace) == [NOTHING_TO_STOP]
+
+    accepted: list[StoredMessage] = []
+
+    async def accepts() -> bool:
+        with suppress(OverLimitError):  # the backlog is counted twice a second
+            accepted.append(await server.say(ada, "four"))
+        return bool(accepted)
+
+    await until(accepts)
+    assert (await server.answer_next(accepted[0])).state is MessageState.DONE
 
 
 async def test_a_stop_that_is_delivered_twice_ends_nothing_new(

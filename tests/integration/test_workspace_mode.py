@@ -8,16 +8,21 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 import typer.testing
 from pydantic import SecretStr, ValidationError
 
+from app.api_tokens import ApiTokens
 from app.cli import cli
+from app.commands.database import opened_with_keys
+from app.database.tables import consent_links, grants
 from app.errors import SettingsError
 from app.main import prove_lifetimes
 from app.principal import Principal
 from app.sandbox.google.delegation import DelegatedAccount
 from app.sandbox.google.gmail.letters import MARKER
 from app.sections.google import GoogleSettings, WorkspaceSettings
+from app.settings import load_settings
 from app.toolkits.gmail import READ_MAIL
 from containers.build import build
 from tests.fakes.consent import links_of
@@ -173,18 +178,22 @@ async def test_nobody_is_offered_consent(tmp_path: Path, ada: Principal, text: s
     assert "/connect/" not in told
 
 
-async def test_nothing_is_at_rest(tmp_path: Path, ada: Principal) -> None:
-    """After an answer nothing is stored: no grant, and neither the token nor the key."""
+async def test_nothing_is_at_rest(tmp_path: Path, ada: Principal, grace: Principal) -> None:
+    """After an answer nothing is stored: no grant, no link, and neither the token nor the key."""
+    people = {ada: ADA, grace: GRACE}
     async with workspace(tmp_path) as server:
-        await vouch(server, ada, ADA)
-        await answer(server, ada)
-        access = await server.container.tokens().fresh(ada, frozenset({READ_MAIL}))
-        grant = await server.container.grants().find(ada)
+        for person, email in people.items():
+            await vouch(server, person, email)
+            await answer(server, person)
+        tokens = server.container.tokens()
+        bearers = [(await tokens.fresh(person, frozenset({READ_MAIL}))).access_token for person in people]
+        async with server.container.database().reading() as connection:
+            kept = [(await connection.execute(sa.select(table))).all() for table in (grants, consent_links)]
     stored = b"".join(file.read_bytes() for file in tmp_path.iterdir() if file.is_file())
 
-    assert grant is None
-    assert server.google.bearer_owner(access.access_token) == ADA
-    assert access.access_token.encode() not in stored
+    assert kept == [[], []]
+    assert [server.google.bearer_owner(bearer) for bearer in bearers] == [ADA, GRACE]
+    assert not [bearer for bearer in bearers if bearer.encode() in stored]
     assert b"PRIVATE KEY" not in stored
 
 
@@ -224,16 +233,25 @@ async def test_a_key_that_is_none_stops_the_start(tmp_path: Path) -> None:
                 pass
 
 
-def test_an_address_is_recorded_with_a_token(tmp_path: Path) -> None:
-    """`deputy tokens issue --email` accepts an address, and refuses anything else."""
+async def recorded(config: Path, principal: Principal) -> str | None:
+    """Return the address that is recorded with this person's token."""
+    async with opened_with_keys(load_settings(config, {})) as opened:
+        return await ApiTokens(*opened).find_email(principal)
+
+
+def test_an_address_is_recorded_with_a_token(tmp_path: Path, ada: Principal, grace: Principal) -> None:
+    """`deputy tokens issue --email` records an address with its person's token, and refuses anything else."""
     config = tmp_path / "config.yaml"
     config.write_text(
         f"database: {{url: 'sqlite+aiosqlite:///{tmp_path}/d.db'}}\nkey_ring: {{file: {tmp_path}/k.yaml}}\n"
         "agents: {a: {}}\ndefault_agent: a\ninterfaces: {http: {}}\n"
     )
-    issue = ["tokens", "issue", "-c", str(config), "--principal", "http:demo:ada", "--email"]
-    runner = typer.testing.CliRunner()
-    refused, issued = runner.invoke(cli, [*issue, "Ada"]), runner.invoke(cli, [*issue, "Ada@acme.example"])
+    runner, addresses = typer.testing.CliRunner(), {ada: "Ada@acme.example", grace: "grace@acme.example"}
+    for person, address in addresses.items():
+        issue = ["tokens", "issue", "-c", str(config), "--principal", str(person), "--email"]
+        refused, before = runner.invoke(cli, [*issue, person.user]), asyncio.run(recorded(config, person))
+        issued = runner.invoke(cli, [*issue, address])
 
-    assert (refused.exit_code, issued.exit_code) == (2, 0)
-    assert issued.stdout.startswith("dpt_")
+        assert (refused.exit_code, issued.exit_code, before) == (2, 0, None)
+        assert issued.stdout.startswith("dpt_")
+    assert {person: asyncio.run(recorded(config, person)) for person in addresses} == addresses

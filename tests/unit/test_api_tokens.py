@@ -43,14 +43,24 @@ async def test_a_token_is_stored_as_a_hash(tokens: ApiTokens, database: Database
     assert (row.created_at, row.revoked_at) == (1000.0, None)
 
 
-async def test_an_unknown_token_is_refused_and_not_repeated(tokens: ApiTokens, ada: Principal) -> None:
-    """A token that is a letter off, or a hash, or nothing, stands for nobody."""
+async def test_an_unknown_token_is_refused_and_not_repeated(
+    tokens: ApiTokens, database: Database, ada: Principal, grace: Principal
+) -> None:
+    """A token that is a letter off, its stored hash, or nothing identifies nobody, and no error repeats it."""
     token = await tokens.issue(ada, label="laptop")
+    await tokens.issue(grace, label="laptop")
+    async with database.reading() as connection:
+        hashes = (await connection.execute(sa.select(api_tokens.c.token_hash))).scalars().all()
+    assert len(hashes) == 2
+    secrets = [token[4:30], *hashes]
 
-    for wrong in ("", "dpt_", token[:-1], token + "A", token.lower() + "!", "dpt_" + "A" * 100_000):
+    for wrong in (
+        "", "dpt_", token[:-1], token + "A", token.lower() + "!", "dpt_" + "A" * 100_000,
+        *hashes, *(f"dpt_{each}" for each in hashes),
+    ):  # fmt: skip
         with pytest.raises(UnauthenticatedError) as caught:
             await tokens.principal_of(wrong)
-        assert token[4:30] not in everything_in(caught.value)
+        assert not [each for each in secrets if each in everything_in(caught.value)]
 
 
 async def test_revoking_ends_one_persons_tokens_only(tokens: ApiTokens, ada: Principal, grace: Principal) -> None:

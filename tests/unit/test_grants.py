@@ -75,7 +75,7 @@ async def test_a_new_consent_for_the_same_account_replaces_the_grant(
 async def test_a_second_account_stands_beside_the_first(
     grants: Grants, database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """A second account does not replace the first: the first stays in use, and both can be refreshed."""
+    """A second account does not replace the first: the first stays in use, and each can be refreshed."""
     for person, name in ((ada, "ada-1"), (grace, "grace-1")):
         await connect(database, grants, person, google_tokens(name))
     work = await connect(database, grants, ada, google_tokens("work-1"))
@@ -85,8 +85,10 @@ async def test_a_second_account_stands_beside_the_first(
     assert second is not None
     assert (first.email, second.email) == ("ada@example.com", "work@example.com")
     assert await grants.get(grace, work) is None
-    assert await grants.replace_tokens(first, google_tokens("ada-2")) is not None
-    assert await grants.find(ada) != first
+    renewed = [await grants.replace_tokens(first, google_tokens("ada-2"))]
+    renewed.append(await grants.replace_tokens(second, google_tokens("work-2")))
+    assert [each and each.access_token for each in renewed] == ["access-ada-2", "access-work-2"]
+    assert [await grants.find(ada), await grants.get(ada, work)] == renewed
 
 
 async def test_the_end_of_the_account_in_use_brings_no_other_one_into_use(
@@ -123,14 +125,20 @@ async def test_consents_that_end_together_leave_one_default(
         assert sum(account.is_default for account in accounts) == 1
 
 
-async def test_an_account_can_be_chosen_again(grants: Grants, database: Database, ada: Principal) -> None:
-    """Going back to a former account makes it the active one, with its new tokens."""
-    for name in ("ada-1", "work-1", "ada-2"):
-        await connect(database, grants, ada, google_tokens(name))
-    grant = await grants.find(ada)
+async def test_an_account_can_be_chosen_again(
+    grants: Grants, database: Database, ada: Principal, grace: Principal
+) -> None:
+    """A former account that was connected again is not in use until its person chooses it; it has its new tokens."""
+    for person, name in ((ada, "ada-1"), (ada, "work-1"), (grace, "ada-3"), (grace, "work-3")):
+        await connect(database, grants, person, google_tokens(name))
+    for person in (ada, grace):
+        assert await Accounts(database).use(person, "work", conversation=None) is not None
+    await connect(database, grants, ada, google_tokens("ada-2"))
+    used = [await grants.find(ada)]
+    assert await Accounts(database).use(ada, "ada", conversation=None) is not None
+    used += [await grants.find(ada), await grants.find(grace)]
 
-    assert grant is not None
-    assert (grant.email, grant.access_token) == ("ada@example.com", "access-ada-2")
+    assert [each and each.access_token for each in used] == ["access-work-1", "access-ada-2", "access-work-3"]
 
 
 async def test_a_refresh_that_was_overtaken_changes_nothing(

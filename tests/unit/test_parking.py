@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -210,9 +211,12 @@ async def test_a_second_wait_takes_the_place_of_the_first(lot: Lot, ada: Princip
     assert await lot.parking.find(again) == ParkedRun(WaitsFor.APPROVAL, None, "second run", None)
 
 
-async def test_a_parked_run_is_gone_with_its_answer(lot: Lot, ada: Principal) -> None:
-    """Once the message is done, nothing of the run remains; no other person's run is found for it before."""
-    message = await lot.for_consent(ada)
+async def test_a_parked_run_is_gone_with_its_answer(lot: Lot, ada: Principal, grace: Principal) -> None:
+    """Once a message is done, nothing of its run remains; no other person finds a run for it before."""
+    message, hers = await lot.for_consent(ada), await lot.for_consent(grace)
+    kept = await lot.parking.find(hers)
+    assert await lot.parking.find(message) is not None
+    assert await lot.parking.find(replace(message, principal=grace)) is None
     await lot.parking.consent_ended(ada, granted=True)
     again = await lot.inbox.begin_next(ConversationKey.of(message))
     assert again is not None
@@ -220,6 +224,10 @@ async def test_a_parked_run_is_gone_with_its_answer(lot: Lot, ada: Principal) ->
     await lot.inbox.finish(again, "answer", private=True)
 
     assert await lot.parking.find(again) is None
+    assert await lot.parking.find(hers) == kept
+    async with lot.database.reading() as connection:
+        left = (await connection.execute(sa.select(parked_runs.c.message_id))).scalars().all()
+    assert left == [hers.message_id]
 
 
 @pytest.mark.parametrize("covered", [True, False])

@@ -148,13 +148,19 @@ async def test_a_graph_that_is_not_compiled_gives_the_same_objects(first: str) -
     token = container.credentials.provided.token
     choices: dict[str, Any] = {"token of ada": container.gmail, "token of bob": container.calendar}
     either = providers.Selector(token, **choices)
-    label = Scoped("{} {}".format, token, either)
-    async with Scope(ADA) as scope:
-        agent = scope.get(container.agent) if first == "agent" else None
-        text = scope.get(label)
-        agent = agent or scope.get(container.agent)
+    inner: providers.Factory[Any] = providers.Factory(dict, calendar=container.calendar)
+    nested: providers.Factory[Any] = providers.Factory(dict, mail=container.gmail, more=inner)
+    label = Scoped(lambda *given: given, token, either, nested)
+    async with Scope(ADA) as ada, Scope(BOB) as bob:
+        for number, scope in enumerate((ada, bob)):
+            agent = scope.get(container.agent) if first == "agent" else None
+            text, chosen, made = scope.get(label)
+            gmail, calendar = (agent or scope.get(container.agent)).toolkits
 
-        assert text == f"token of ada {agent.toolkits[0]}"
+            assert text == f"token of {gmail.owner()}" == ("token of ada", "token of bob")[number]
+            assert chosen is (gmail, calendar)[number]
+            assert made["mail"] is gmail
+            assert made["more"]["calendar"] is calendar
 
 
 async def test_nested_containers_are_resolved() -> None:

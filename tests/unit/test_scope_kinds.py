@@ -152,7 +152,7 @@ async def test_the_proof_refuses_it_too(remembering: Callable[[AnyProvider], Any
 
 @pytest.mark.parametrize("above", ABOVE.values(), ids=[kind.__name__ for kind in ABOVE])
 async def test_what_keeps_nothing_gives_each_person_their_own(above: Callable[[AnyProvider], AnyProvider]) -> None:
-    """Each kind that passes on gives each scope its own object; a singleton that holds nobody is the same in both."""
+    """Each kind that passes on gives each scope its own object, also beside a singleton."""
 
     def user_of(container: Container) -> AnyProvider:
         return Scoped(Holder, above(container.credentials), above(container.database))
@@ -162,6 +162,30 @@ async def test_what_keeps_nothing_gives_each_person_their_own(above: Callable[[A
 
         assert "Error" not in type(ada).__name__, ada
         assert isinstance(bob, int) or ada is not bob
+
+
+def held(made: object) -> Iterator[object]:
+    """Yield everything in these holders, lists and dicts."""
+    parts = vars(made) if isinstance(made, Holder) else made
+    if isinstance(parts, dict):
+        parts = [*parts.values()]
+    if not isinstance(parts, list):
+        yield parts
+        return
+    for part in parts:
+        yield from held(part)
+
+
+@pytest.mark.parametrize("above", ABOVE.values(), ids=[kind.__name__ for kind in ABOVE])
+async def test_what_keeps_nothing_shares_a_singleton(above: Callable[[AnyProvider], AnyProvider]) -> None:
+    """Each kind that passes on gives both scopes the same singleton, if it holds nobody."""
+    container = Container()
+    user = Scoped(Holder, above(container.database))
+    async with Scope(ADA) as ada, Scope(BOB) as bob:
+        hers, his = (set(held(scope.get(user))) for scope in (ada, bob))
+
+        assert hers == his
+        assert hers in ({container.database()}, {0})  # 0 is the answer of a method that is called with the singleton
 
 
 @pytest.mark.parametrize("remembering", REMEMBERING.values(), ids=[kind.__name__ for kind in REMEMBERING])

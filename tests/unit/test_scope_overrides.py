@@ -19,7 +19,7 @@ class FakeCredentials(Credentials): ...
 class FakeGmail(Gmail): ...
 
 
-async def agent_of(container: Container, person: Person = ADA) -> dict[str, Any]:
+async def agent_of(container: Container | type[Container], person: Person = ADA) -> dict[str, Any]:
     """Return the parts of an agent of a new scope, which are dead by then."""
     async with Scope(person) as scope:
         agent = scope.get(container.agent)
@@ -214,11 +214,19 @@ async def test_container_level_override_reaches_the_next_scope(container: Contai
     class Fakes(DeclarativeContainer):
         database = providers.Object(FakeDatabase())
 
+    assert not isinstance((await agent_of(Container))["database"], FakeDatabase)
     container.override(Fakes())
     made_so = Container(database=providers.Object(FakeDatabase()))
+    Container.override(Fakes)
+    try:
+        made_since = Container()
 
-    for each in (container, made_so):
-        assert isinstance((await agent_of(each, BOB))["database"], FakeDatabase)
+        for each in (container, made_so, Container, made_since):
+            for person in (ADA, BOB):
+                assert isinstance((await agent_of(each, person))["database"], FakeDatabase)
+    finally:
+        Container.reset_override()
+    assert not isinstance((await agent_of(Container))["database"], FakeDatabase)
 
 
 async def test_two_containers_do_not_share_overrides(container: Container) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from app.sandbox.slack.install import SlackInstalls
 from interfaces.slack.installations import Installation, Installations
 from interfaces.slack.installing import Begun, Installing, _read
 from tests.fakes.credentials import stored_bytes
+from tests.fakes.leaks import everything_in, log_statements
 from tests.fakes.sandbox import Clock
 from tests.fakes.workspaces import CLIENT_ID, CLIENT_SECRET, sandbox
 
@@ -196,15 +198,27 @@ async def test_a_state_is_good_for_ten_minutes(
 
 
 async def test_states_and_cookies_are_stored_as_hashes(
-    installing: Installing, database: Database, tmp_path: Path
+    installing: Installing, database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Neither stands in the database, nor in what an error or a log shows of it."""
-    begun = await installing.begin()
-    stored = await stored_bytes(database, tmp_path)
+    """States and cookies appear in neither the database, a repr, a log nor an error of the callback."""
+    caplog.set_level(logging.DEBUG)
+    log_statements(database)
+    begun, other = await installing.begin(), await installing.begin()
+    shown, stored = repr((begun, other)), await stored_bytes(database, tmp_path)
+    for reason, cookie in (
+        ("this browser did not begin", other.cookie),
+        ("invalid_code", begun.cookie),
+        ("is unknown, was used", begun.cookie),
+    ):
+        with pytest.raises(CallbackRefusedError, match=reason) as caught:
+            await installing.finish(state=begun.state, cookie=cookie, code="no-code")
+        shown += everything_in(caught.value)
+    stored += await stored_bytes(database, tmp_path)
 
-    assert begun.state.encode() not in stored
-    assert begun.cookie.encode() not in stored
-    assert begun.state not in repr(begun)
+    assert "slack_installs_begun" in caplog.text  # every statement, with its parameters, was logged
+    for secret in (begun.state, begun.cookie, other.state, other.cookie):
+        assert secret.encode() not in stored
+        assert secret not in shown + caplog.text
 
 
 async def test_a_wrong_client_secret_is_told(
