@@ -65,7 +65,7 @@ async def test_a_file_in_drive_reaches_the_person_who_asked_for_it(
 async def test_a_file_that_is_refused_for_now_is_sent_later(
     server: Server, channel: ChannelDriver, platform: Platform
 ) -> None:
-    """A file that is refused temporarily is sent at the next attempt; another person's file does not wait."""
+    """A file that is refused temporarily is sent later without repeating the answer; nobody else's file waits for it."""
     ada, grace = pair()
     asks = {sender: await _mail(server, channel, sender) for sender in (ada, grace)}
     platform.refuse_files(ada, passing=True)
@@ -78,8 +78,10 @@ async def test_a_file_that_is_refused_for_now_is_sent_later(
     before = platform.files(ada)
     await try_now(server, channel, ada)
     await eventually(lambda: platform.files(ada))
+    later = await _told_until(channel, ada, "that is all")
 
     assert f"{ada.name}.pdf" in words
+    assert later == ["that is all"]
     assert before == []
     assert platform.files(ada) == [(f"{ada.name}.pdf", _contents(ada))]
     assert platform.files(grace) == [(f"{grace.name}.pdf", _contents(grace))]
@@ -88,21 +90,33 @@ async def test_a_file_that_is_refused_for_now_is_sent_later(
 async def test_a_file_that_is_refused_for_good_is_explained(
     server: Server, channel: ChannelDriver, platform: Platform
 ) -> None:
-    """A file that is refused permanently is explained below the answer, and the person's next file is sent."""
+    """A file that is refused permanently is explained once, below the answer, and the person's next file is sent."""
     ada, grace = pair()
     asks = {sender: await _mail(server, channel, sender) for sender in (ada, grace)}
     platform.refuse_files(ada, passing=False)
     await channel.say(ada, asks[ada])
-    await channel.next(ada)
-    why = await channel.next(ada)
+    words, why = await channel.next(ada), await channel.next(ada)
     platform.allow_files(ada)
     for sender in (ada, grace):
         await channel.say(sender, asks[sender])
     await eventually(lambda: all(platform.files(sender) for sender in (ada, grace)))
+    later = {sender: await _told_until(channel, sender, "that is all") for sender in (ada, grace)}
 
     assert f'I could not attach "{ada.name}.pdf": ' in why
+    assert later[ada] == [words, "that is all"]
+    assert len(later[grace]) == 2
+    assert "could not attach" not in f"{words} {later[grace]}"
     assert [name for name, _ in platform.files(ada)] == [f"{ada.name}.pdf"]
     assert [name for name, _ in platform.files(grace)] == [f"{grace.name}.pdf"]
+
+
+async def _told_until(channel: ChannelDriver, sender: Sender, last: str) -> list[str]:
+    """Let the assistant repeat a last word, and return the texts until then, without the one that stands for a file."""
+    await channel.say(sender, f"repeat {last}")
+    told = [await channel.next(sender)]
+    while told[-1] != last:
+        told.append(await channel.next(sender))
+    return [text for text in told if text not in ("", f"[document {sender.name}.pdf]")]
 
 
 async def _mail(server: Server, channel: ChannelDriver, sender: Sender) -> str:

@@ -35,7 +35,7 @@ async def test_only_the_platform_is_believed(server: Server, channel: ChannelDri
 async def test_the_owner_of_a_run_stops_it_and_nobody_else(
     server: Server, channel: ChannelDriver, model: ScriptedModel
 ) -> None:
-    """In a group, another person's `stop` stops nothing; the owner's stops their run."""
+    """In a group, only the owner's `stop` stops a run, and what both of them write afterwards is answered."""
     ada, grace = pair()
     group = f"stop{ada.name}"
     for sender in (ada, grace):
@@ -49,11 +49,14 @@ async def test_the_owner_of_a_run_stops_it_and_nobody_else(
     await channel.say(ada, "stop", group=group)
     stopped = await channel.next(ada)
     model.gate.set()
+    later = [await _answer_in(channel, group, sender, f"{sender.name} later") for sender in (ada, grace)]
 
     assert foreign == NOTHING_TO_STOP
     assert runs_on
     assert stopped == STOPPED
-    assert "waited here" not in channel.public(group)
+    assert later == [f"{ada.name} later", f"{grace.name} later"]
+    assert channel.public(group) == (later if channel.shows_groups else [])
+    assert await channel.quiet(ada)
 
 
 async def test_what_waits_for_approval_is_withdrawn_by_its_owner(server: Server, channel: ChannelDriver) -> None:
@@ -108,6 +111,15 @@ async def test_a_long_answer_arrives_whole(channel: ChannelDriver) -> None:
 
     assert [word for word in told.split() if word.startswith("word")] == words
     assert await channel.next(grace) == "short"
+
+
+async def _answer_in(channel: ChannelDriver, group: str, sender: Sender, words: str) -> str:
+    """Let this person have words repeated in a group, and return the answer, which the whole group may be shown."""
+    before = len(channel.public(group))
+    await channel.say(sender, f"repeat {words}", group=group)
+    if not channel.shows_groups:
+        return await _until(channel, sender, words)
+    return (await eventually(lambda: channel.public(group)[before:]))[0]
 
 
 async def _until(channel: ChannelDriver, sender: Sender, words: str) -> str:
