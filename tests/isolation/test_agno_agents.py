@@ -64,21 +64,33 @@ async def test_thirty_people_at_once_each_have_their_own(tmp_path: Path) -> None
 
 
 async def test_a_pause_is_an_approval_that_survives_a_restart(tmp_path: Path) -> None:
-    """A call that was pending before a restart runs once when its own person approves it, and not when another does."""
-    ada, grace = person(1), person(2)
+    """After a restart, each of two people's pending calls is made once, by a new agent, when only they approve it."""
+    people, words = (person(1), person(2)), ("pay 5", "pay 7")
     async with open_test_app(settings(tmp_path)) as app:
-        asked = [(await app.ask(each, "pay 5")).json() for each in (ada, grace)]
-        waiting = [await app.told(each, one["message"], wait=0) for each, one in zip((ada, grace), asked, strict=True)]
+        asked = [(await app.ask(each, text)).json()["message"] for each, text in zip(people, words, strict=True)]
+        waiting = [await app.told(each, message, wait=0) for each, message in zip(people, asked, strict=True)]
         codes = [one["approval"]["code"] for one in waiting]
-        assert foreign_agent.PAID == []
+    gc.collect()
+    former = [each() for each in foreign_agent.BORN if each() is not None]
+    paid_before = list(foreign_agent.PAID)
 
     async with open_test_app(settings(tmp_path)) as app:
-        await app.ask(grace, f"approve {codes[0]}")  # not her own approval
-        await app.ask(ada, f"approve {codes[0]}")
-        answer = await app.told(ada, asked[0]["message"])
+        foreign_agent.BORN.clear()  # without those of the proof
+        foreign = [
+            (await app.ask(each, f"approve {code}")).json() for each, code in zip(people, codes[::-1], strict=True)
+        ]
+        paid_by_foreign = list(foreign_agent.PAID)
+        await asyncio.gather(*(app.ask(each, f"approve {code}") for each, code in zip(people, codes, strict=True)))
+        answers = [str(await app.told(each, message)) for each, message in zip(people, asked, strict=True)]
+        late = [(await app.ask(each, f"approve {code}")).json() for each, code in zip(people, codes, strict=True)]
 
-    assert foreign_agent.PAID == ["person1x paid 5"]
-    assert "person1x paid 5" in str(answer)
+    assert (former, paid_before, paid_by_foreign) == ([], [], [])
+    assert all("no pending approval" in one["answer"] for one in foreign)
+    assert all("no longer open" in one["answer"] for one in late)
+    assert sorted(foreign_agent.PAID) == ["person1x paid 5", "person2x paid 7"]
+    assert "person1x paid 5" in answers[0]
+    assert "person2x paid 7" in answers[1]
+    assert len(foreign_agent.BORN) == 4  # an agent and a bank for each person
 
 
 async def test_what_was_said_is_the_persons_own(tmp_path: Path) -> None:
