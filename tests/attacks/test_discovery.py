@@ -34,7 +34,7 @@ from app.oauth.id_token import account_of_id_token
 from app.oauth.metadata import fetch_document
 from app.principal import Principal
 from app.sandbox.server import serve_loopback
-from tests.fakes.discovered import FoundApp, connect, open_found
+from tests.fakes.discovered import FoundApp, GuardedOffice, connect, open_found
 from tests.fakes.open_provider import Openness
 
 
@@ -113,17 +113,41 @@ async def test_a_downgrade_of_pkce_is_refused(methods: tuple[str, ...] | None, t
         assert await nothing_is_kept(found)
 
 
-async def test_redirects_of_metadata_are_not_followed(tmp_path: Path) -> None:
-    """A redirect of an authorization server's metadata is not followed."""
+ITS_METADATA = (  # the addresses of one issuer's, in the order in which they are asked
+    "/.well-known/oauth-authorization-server/tenant",
+    "/.well-known/openid-configuration/tenant",
+    "/tenant/.well-known/openid-configuration",
+)
+
+
+@pytest.mark.parametrize("address", ITS_METADATA)
+async def test_redirects_of_an_authorization_servers_metadata_are_not_followed(address: str, tmp_path: Path) -> None:
+    """A redirect at any address of an authorization server's metadata is not followed, and ends the search."""
     inside = Recording({})
     async with open_found(tmp_path) as found, inside.serve() as target:
-        redirecting = Recording({"/.well-known/oauth-authorization-server": f"{target}/secrets"})
+        redirecting = Recording({address: f"{target}/secrets"})
         async with redirecting.serve() as root:
-            found.office.metadata = {"resource": found.office.url, "authorization_servers": [root]}
+            found.office.metadata = {"resource": found.office.url, "authorization_servers": [f"{root}/tenant"]}
             with pytest.raises(ProviderError, match="redirects, which I do not follow"):
                 await provider_of(found).get_ready()
 
-    assert (inside.asked, redirecting.asked) == ([], ["GET /.well-known/oauth-authorization-server"])
+        assert await nothing_is_kept(found)
+    assert inside.asked == []
+    assert redirecting.asked == [f"GET {each}" for each in ITS_METADATA[: ITS_METADATA.index(address) + 1]]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_redirects_of_an_mcp_servers_metadata_are_not_followed(status: int, tmp_path: Path) -> None:
+    """A redirect of an MCP server's own metadata is not followed, although its target would be valid metadata."""
+    inside = Recording({})
+    async with open_found(tmp_path) as found, inside.serve() as target:
+        inside.answers = {"/secrets": {"resource": found.office.url, "authorization_servers": [found.hub.root]}}
+        found.office.metadata = RedirectResponse(f"{target}/secrets", status)
+        with pytest.raises(ProviderError, match="redirects, which I do not follow"):
+            await provider_of(found).get_ready()
+
+        assert await nothing_is_kept(found)
+    assert inside.asked == []
 
 
 async def test_a_compressed_answer_is_not_unpacked() -> None:
@@ -334,19 +358,43 @@ async def test_keys_that_make_no_sense_prove_nothing(keys: bytes) -> None:
 async def test_a_token_of_another_server_is_neither_sent_nor_taken(
     tmp_path: Path, ada: Principal, grace: Principal
 ) -> None:
-    """Of two servers that share an authorization server, one refuses tokens that were issued for the other."""
-    async with open_found(tmp_path) as found:
-        await connect(found, ada, grace)
-        sandbox = found.office.sandbox
-        bearer = next(iter(sandbox.state.grants[0].access))
-        sandbox.move(sandbox.state.grants[0], "https://other.example/mcp")
-        call = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
-        async with httpx2.AsyncClient() as http:
-            headers = {"Authorization": f"Bearer {bearer}", "Accept": "application/json, text/event-stream"}
-            answer = await http.post(found.office.url, json=call, headers=headers)
+    """Of two servers that share an authorization server, each is sent its own tokens only, and refuses the other's."""
+    async with open_found(tmp_path, with_annex=True) as found:
+        office, annex = found.office, found.annex
+        assert annex is not None
+        for text in ("who am I", "annex_who am I"):
+            await connect(found, ada, grace, text=text)
+        for person in (ada, grace):  # now that each holds a token for either
+            await found.ask(person, "who again")
+            await found.ask(person, "annex_who again")
+        issued = {
+            server.url: {
+                token: grant.account
+                for grant in office.sandbox.state.grants
+                if office.sandbox.resource_of(grant) == server.url
+                for token in grant.access
+            }
+            for server in (office, annex)
+        }
+        sent = [set(office.bearers), set(annex.bearers)]
+        refused = [
+            await _list_tools(server, token)
+            for server, other in ((office, annex), (annex, office))
+            for token in issued[other.url]
+        ]
 
-        assert answer.status_code == 401
-        assert {grant.account for grant in sandbox.state.grants} == {"ada", "grace"}
+    assert [sorted(tokens.values()) for tokens in issued.values()] == [["ada", "grace"]] * 2
+    assert sent == [set(tokens) for tokens in issued.values()]
+    assert refused == [401] * 4
+    assert len(office.calls) == len(annex.calls) == 4
+
+
+async def _list_tools(server: GuardedOffice, token: str) -> int:
+    """Ask a server for its tools with this token, bypassing Deputy, and return the answer's status."""
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
+    headers = {"Authorization": f"Bearer {token}", "Accept": "application/json, text/event-stream"}
+    async with httpx2.AsyncClient() as http:
+        return (await http.post(server.url, json=call, headers=headers)).status_code
 
 
 @pytest.mark.parametrize("issuer", ["https://evil.example", ""], ids=["another", "none"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,8 @@ class GuardedOffice(TokenVerifier):
         calls: The account and the argument of each call.
         refused: The account and the tool of each call whose token lacked a scope.
         needs: The OAuth scope that a tool needs beyond the server's own, by the tool's name.
-        metadata: False metadata of the server, an object or any text; None for the truth.
+        metadata: False metadata of the server, an object, any text or a whole answer; None for the truth.
+        bearers: The tokens that it was sent, valid or not.
     """
 
     sandbox: OpenProvider
@@ -64,10 +65,12 @@ class GuardedOffice(TokenVerifier):
     calls: list[tuple[str, str]] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
     needs: dict[str, str] = field(default_factory=dict)
-    metadata: dict[str, Any] | str | None = None
+    metadata: dict[str, Any] | str | Response | None = None
+    bearers: set[str] = field(default_factory=set)
 
     async def verify_token(self, token: str) -> AccessToken | None:
         """Return the token's data if the authorization server has issued it."""
+        self.bearers.add(token)
         grant = self.sandbox.grant_of(token)
         if grant is None:
             return None
@@ -105,8 +108,10 @@ class GuardedOffice(TokenVerifier):
         async def before(scope: Scope, receive: Receive, send: Send) -> None:
             if self.metadata is not None and scope["path"].startswith("/.well-known/oauth-protected-resource"):
                 said = self.metadata
-                body = (said if isinstance(said, str) else json.dumps(said)).encode()
-                await Response(body, media_type="application/json")(scope, receive, send)
+                if not isinstance(said, Response):
+                    body = (said if isinstance(said, str) else json.dumps(said)).encode()
+                    said = Response(body, media_type="application/json")
+                await said(scope, receive, send)
                 return
             if not self.needs or scope["method"] != "POST":
                 await app(scope, receive, send)
@@ -134,11 +139,16 @@ class GuardedOffice(TokenVerifier):
 
 @dataclass
 class FoundApp:
-    """A deployment whose people use such a server, with the helpers of `HubApp`."""
+    """A deployment whose people use such a server, with the helpers of `HubApp`.
+
+    Attributes:
+        annex: A second server, for which the same authorization server issues tokens; None unless it is asked for.
+    """
 
     hub: HubApp
     office: GuardedOffice
     container: Application
+    annex: GuardedOffice | None = None
 
     async def ask(self, principal: Principal, text: str) -> dict[str, Any]:
         """Send a message, and return its status."""
@@ -150,16 +160,21 @@ class FoundApp:
 
 
 async def uses(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
-    """Call the tool that the message names, with the message as the mark; list the tools first if they are unknown."""
+    """Call the tool that the message names, with the message as the mark; list the tools first if they are unknown.
+
+    A tool without its server's name is the office's.
+    """
     said = [part for message in messages for part in message.parts if part.part_kind == "user-prompt"][-1]
-    tool = f"office_{str(said.content).split()[0]}"
+    server, _, name = str(said.content).split()[0].rpartition("_")
+    server = server or "office"
+    tool = f"{server}_{name}"
     turn = messages[max(index for index, each in enumerate(messages) if said in each.parts) :]
     returned = [part for message in turn for part in message.parts if part.part_kind == "tool-return"]
     if returned and returned[-1].tool_name == tool:
         return ModelResponse(parts=[TextPart(str(returned[-1].content))])
     known = [each.name for each in info.function_tools]
     return ModelResponse(
-        parts=[ToolCallPart(tool, {"mark": said.content}) if tool in known else ToolCallPart("office_tools", {})]
+        parts=[ToolCallPart(tool, {"mark": said.content}) if tool in known else ToolCallPart(f"{server}_tools", {})]
     )
 
 
@@ -171,16 +186,32 @@ async def open_found(
     differences: Differences = STRANGER,
     database: str | None = None,
     prepare: Callable[[Application], object] = lambda _: None,
+    with_annex: bool = False,
     **settings_of_server: Any,
 ) -> AsyncIterator[FoundApp]:
-    """Run a deployment with one MCP server, `office`, that names its own authorization server."""
-    url = f"http://127.0.0.1:{free_port()}/mcp"
+    """Run a deployment with one MCP server, `office`, that names its own authorization server.
+
+    Args:
+        folder: The folder for keys.
+        openness: How Deputy becomes known to the authorization server.
+        differences: The authorization server's differences.
+        database: The database's URL; a file in the folder if None.
+        prepare: Called with the container before anything is built.
+        with_annex: Whether there is a second MCP server, `annex`, that names the same authorization server.
+        settings_of_server: Other settings of each MCP server.
+    """
+    urls = [f"http://127.0.0.1:{free_port()}/mcp" for _ in range(2 if with_annex else 1)]
     accounts = ("ada", "grace", *(f"person-{number}" for number in range(50)))
-    sandbox = OpenProvider(url, accounts, differences, openness)
-    async with serve_loopback(sandbox.app) as root:
-        office = GuardedOffice(sandbox, url, root)
-        section = McpSettings.model_validate({"url": url, "oauth": "discover", "reads": ("who",), **settings_of_server})
-        settings = settings_with(folder, office=section)
+    sandbox = OpenProvider(urls[0], accounts, differences, openness)
+    sandbox.resources.update(urls)
+    async with AsyncExitStack() as stack:
+        root = await stack.enter_async_context(serve_loopback(sandbox.app))
+        servers = {
+            name: GuardedOffice(sandbox, url, root) for name, url in zip(("office", "annex"), urls, strict=False)
+        }
+        said = {"oauth": "discover", "reads": ("who",), **settings_of_server}
+        sections = {name: McpSettings.model_validate({"url": each.url, **said}) for name, each in servers.items()}
+        settings = settings_with(folder, **sections)
         if database is not None:
             settings = settings.model_copy(update={"database": DatabaseSettings(url=SecretStr(database))})
 
@@ -188,17 +219,19 @@ async def open_found(
             use_model(container, FunctionModel(uses))
             prepare(container)
 
-        async with serving(office.server(), url, older=office), open_test_app(settings, prepared) as app:
-            yield FoundApp(HubApp(app, sandbox, root), office, app.container)
+        for each in servers.values():
+            await stack.enter_async_context(serving(each.server(), each.url, older=each))
+        app = await stack.enter_async_context(open_test_app(settings, prepared))
+        yield FoundApp(HubApp(app, sandbox, root), servers["office"], app.container, servers.get("annex"))
 
 
-async def connect(found: FoundApp, *people: Principal) -> None:
+async def connect(found: FoundApp, *people: Principal, text: str = "who am I") -> None:
     """Let people consent, all at once, each from a first message, and await its answer."""
 
     async def one(person: Principal) -> None:
-        waits = await found.ask(person, "who am I")
+        waits = await found.ask(person, text)
         assert (waits["state"], waits["waits_for"]) == ("parked", "consent"), waits
         await found.hub.connect(person, path_of(waits["consent_url"]))
-        assert f"{person.user} called with who am I" in await found.told(person, waits["message"])
+        assert f"{person.user} called with {text}" in await found.told(person, waits["message"])
 
     await asyncio.gather(*map(one, people))

@@ -43,9 +43,10 @@ REGISTERS = Openness(registers=True)
 
 
 class OpenProvider(OAuthSandbox):
-    """The sandbox's provider for unknown clients, with tokens for one API alone (RFC 8707).
+    """The sandbox's provider for unknown clients, with tokens that are each for one API alone (RFC 8707).
 
     Attributes:
+        resources: The APIs that it issues tokens for.
         registered: Each registration, as the client sent it.
         fetched: The addresses of the documents that were fetched.
         open_http: Opens the client that fetches them.
@@ -55,7 +56,7 @@ class OpenProvider(OAuthSandbox):
         super().__init__(
             client_id="first", client_secret="first", redirect_uris=(), accounts=accounts, differences=differences
         )
-        self._resource = resource
+        self.resources = {resource}
         self._openness = openness
         self._known: dict[str, tuple[RegisteredClient, frozenset[str]]] = {}
         self._given: dict[int, tuple[str, str]] = {}  # client and resource, by a grant's number
@@ -75,10 +76,6 @@ class OpenProvider(OAuthSandbox):
     def resource_of(self, grant: AppGrant) -> str:
         """Return the API that a grant's tokens are for."""
         return self._given[grant.number][1]
-
-    def move(self, grant: AppGrant, resource: str) -> None:
-        """Make a grant's tokens valid for another API instead."""
-        self._given[grant.number] = (self._given[grant.number][0], resource)
 
     async def _register(self, request: Request) -> Response:
         asked = json.loads(await request.body())
@@ -122,7 +119,7 @@ class OpenProvider(OAuthSandbox):
         client_id = asked.get("client_id", "")
         if client_id not in self._known:
             return "unknown client"
-        if asked.get("resource") != self._resource:
+        if asked.get("resource") not in self.resources:
             return "invalid_target"
         self.redirect_uris = set(self._known[client_id][1])
         return super()._wrong_with({**asked, "client_id": self._client.client_id})
@@ -140,12 +137,12 @@ class OpenProvider(OAuthSandbox):
         else:
             raise RefusedError("invalid_client", 401)
         fields = await client.fields(request)
-        if "grant_type" in fields and fields.get("resource") != self._resource:
+        if "grant_type" in fields and fields.get("resource") not in self.resources:
             raise RefusedError("invalid_target")
         issued = self.state.codes.get(fields.get("code", ""))
         refreshed = next((each for each in self.state.grants if fields.get("refresh_token", "") == each.refresh), None)
         grant = issued.grant if issued else refreshed
-        if grant is not None and self._given[grant.number][0] != client.client_id:
+        if grant is not None and self._given[grant.number] != (client.client_id, fields.get("resource")):
             raise RefusedError("invalid_grant")
         return fields
 
