@@ -73,7 +73,7 @@ async def written(server: Server) -> int:
     """Return the number of the players' messages."""
     transcript = Transcript(server.container.database())
     return sum(
-        [len(await transcript.latest(each.principal, f"{len(each.key)}:{each.key}:x", at_most=9)) for each in PLAYERS]
+        [len(await transcript.latest(each.principal, f"{len(each.key)}:{each.key}:x", at_most=999)) for each in PLAYERS]
     )
 
 
@@ -96,12 +96,17 @@ async def asked(client: httpx2.AsyncClient, headers: dict[str, str]) -> set[int]
 
 @pytest.mark.parametrize("elsewhere", [*ELSEWHERE, *FROM_ANOTHER_PAGE], ids=str)
 async def test_only_the_page_itself_may_ask(server: Server, elsewhere: dict[str, str]) -> None:
-    """A request that differs from the page's own in one header is refused, and no message is stored."""
-    before = await written(server)
-    headers = {**await page_headers(server), **elsewhere}
+    """A request that differs from the page's own in one header is refused and stores nothing; the page's own is not."""
+    own, before = await page_headers(server), await written(server)
+    refused = await asked(server.client, {**own, **elsewhere})
+    after = await written(server)
+    body = {"conversation": "x", "text": "help"}
+    paths = [f"/playground/{player.key}/messages" for player in PLAYERS]
+    taken = [await server.client.post(path, json=body, headers=own) for path in paths]
 
-    assert await asked(server.client, headers) == {401}
-    assert await written(server) == before
+    assert (refused, after) == ({401}, before)
+    assert all(each.is_success for each in taken)
+    assert await written(server) == before + len(PLAYERS)
 
 
 async def test_a_browser_that_does_not_say_where_a_request_comes_from_is_refused(server: Server) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterable, Iterator
+from email.message import EmailMessage
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from pydantic import SecretStr
 from starlette.routing import BaseRoute, Mount, Route
 
 from app.main import create_app
+from app.principal import Principal
 from app.sandbox.visitor import code_on
 from app.sections.interfaces import SlackSettings
 from containers.build import build
@@ -80,7 +82,8 @@ async def test_every_route_is_tried(tmp_path: Path) -> None:
     assert all(interfaces.model_dump().values()), "a channel that is new has to be switched on above"
     assert {(method, path) for method, path in found if "{" in path} == set(TRIED)
     assert {(method, path) for method, path in found if "{" not in path} == set(WITHOUT_ID)
-    assert all(test in globals() or Path(test).is_file() for test in TRIED.values())
+    tests = {*TRIED.values(), *WITHOUT_ID.values()} - {"nobody's"}
+    assert all(test in globals() or Path(test).is_file() for test in tests)
 
 
 def walk(routes: Iterable[BaseRoute]) -> Iterator[tuple[str, str]]:
@@ -95,22 +98,45 @@ def walk(routes: Iterable[BaseRoute]) -> Iterator[tuple[str, str]]:
 
 
 async def test_idor_message(attack: Attack) -> None:
-    """Mallory's requests for the victim's message, by its id, are answered as if there were no such message."""
-    await attack.connect(attack.victim, attack.victims)
-    read = await attack.ask(attack.victim)
-    bearer = await attack.server.bearer(attack.mallory)
-    ids = [read["message"], read["message"].upper(), "0" * 32]
-    seen = [
-        await attack.server.client.get(f"/v1/messages/{each}", params=wait, headers=bearer)
-        for each in ids
-        for wait in ({}, {"wait": 0.1})
-    ]
-    seen += [await attack.server.client.post(f"/v1/messages/{each}/stop", headers=bearer) for each in ids]
-    seen += [await attack.server.client.get(f"/v1/messages/{each}/files/0", headers=bearer) for each in ids]
+    """The victim can read, stop and fetch the file of her messages; for Mallory no message has their ids."""
+    await attack.server.connect(attack.victim, attack.victims)
+    await attack.note_bearer(attack.victim)
+    await attack.server.send_mail(attack.victim, with_attachment(attack.victims))
+    letter = next(each for each in attack.server.google.mailbox(attack.victims) if each.subject == "the offer")
+    read = await attack.ask(attack.victim, f"send me attachment {letter.id}/1")
+    waits = await attack.ask(attack.victim, "/gmail_send to=nobody@example.com subject=x body=x")
+    ids = [read["message"], waits["message"], read["message"].upper(), "0" * 32]
+    seen = [each for message in ids for each in await asked_about(attack, attack.mallory, message)]
+    still = await attack.server.told(attack.victim, waits["message"], wait=0)
+    hers = await asked_about(attack, attack.victim, read["message"])
+    stopped = (await asked_about(attack, attack.victim, waits["message"]))[2].json()
 
     assert {each.status_code for each in seen} == {404}
     assert len({each.text for each in seen}) == 1
+    assert (waits["state"], still["state"], stopped["state"]) == ("parked", "parked", "failed")
+    assert [each.status_code for each in hers] == [200] * 4
+    assert hers[3].content == b"%PDF of the victim"
     await attack.assert_nothing_gained()
+
+
+async def asked_about(attack: Attack, person: Principal, message: str) -> list[httpx2.Response]:
+    """Let a person read a message at once, and after a while, stop it and fetch its file."""
+    client, bearer, path = attack.server.client, await attack.server.bearer(person), f"/v1/messages/{message}"
+    return [
+        await client.get(path, headers=bearer),
+        await client.get(path, params={"wait": 0.1}, headers=bearer),
+        await client.post(f"{path}/stop", headers=bearer),
+        await client.get(f"{path}/files/0", headers=bearer),
+    ]
+
+
+def with_attachment(email: str) -> str:
+    """Return a mail to this address that has a file attached."""
+    mail = EmailMessage()
+    mail["To"], mail["Subject"] = email, "the offer"
+    mail.set_content("attached")
+    mail.add_attachment(b"%PDF of the victim", maintype="application", subtype="pdf", filename="offer.pdf")
+    return mail.as_string()
 
 
 async def test_idor_event_and_conversation(attack: Attack) -> None:
