@@ -65,7 +65,7 @@ async def test_a_file_in_drive_reaches_the_person_who_asked_for_it(
 async def test_a_file_that_is_refused_for_now_is_sent_later(
     server: Server, channel: ChannelDriver, platform: Platform
 ) -> None:
-    """A file that is refused temporarily is sent later without repeating the answer; nobody else's file waits for it."""
+    """A file that is refused temporarily is sent later without repeating the answer, and delays nobody else's file."""
     ada, grace = pair()
     asks = {sender: await _mail(server, channel, sender) for sender in (ada, grace)}
     platform.refuse_files(ada, passing=True)
