@@ -266,7 +266,7 @@ class Credentials:
             "tool that declares another connection, or after their request"
         )
 
-    async def aclose(self) -> None:
+    def at_scope_end(self) -> None:
         """Empty every google-auth object that was handed out, whoever still holds it."""
         with self._handing_out:
             self._held.clear()

@@ -35,7 +35,7 @@ from dependency_injector import providers
 from dependency_injector.providers import is_provider
 
 from .kinds import is_steady
-from .objects import check, enter_generator, finish_with_aclose, has_aclose, is_generator
+from .objects import check, enter_generator, finish_by_method, has_end, is_generator
 from .providers import Scoped, Seed, graph_lock, keep_plan, kin, name_of, tombstone_of
 from .resolve import Provider, is_injected_as_is, twins
 from .tombstone import OutsideScopeError, ScopeError, bury
@@ -96,7 +96,7 @@ class _Compiler:
             "call_outside": _call_outside,
             "check": check,
             "enter_generator": enter_generator,
-            "finish_with_aclose": finish_with_aclose,
+            "finish_by_method": finish_by_method,
         }
         self._file = f"<plan of {name_of(provider)}>"
         self._variable(provider)
@@ -173,8 +173,8 @@ class _Compiler:
             return [f"$ = enter_generator(scope, {self._name(provider)}, {made})"]
         if not isinstance(provider.provides, type):
             return [f"made = {made}", *self._checked(provider)]
-        closed = f"finish_with_aclose(scope, {self._name(provider)}, $)"
-        return [f"$ = {made}", *([closed] if has_aclose(provider) else [])]
+        closed = f"finish_by_method(scope, {self._name(provider)}, $)"
+        return [f"$ = {made}", *([closed] if has_end(provider) else [])]
 
     def _steady(self, provider: Provider) -> list[str]:
         call = f"try: made = {self._name(provider)}()"

@@ -47,9 +47,13 @@ def is_generator(provider: Scoped[Any]) -> bool:
     return inspect.isgeneratorfunction(provider.provides) or context_function(provider.provides) is not None
 
 
-def has_aclose(provider: Scoped[Any]) -> bool:
-    """Tell whether the provider's objects are to be closed with `aclose()`."""
-    return callable(getattr(provider.provides, "aclose", None))
+def has_end(provider: Scoped[Any]) -> bool:
+    """Tell whether the provider's objects have a method that is called as their scope closes."""
+    return _has(provider, "aclose") or _has(provider, "at_scope_end")
+
+
+def _has(provider: Scoped[Any], method: str) -> bool:
+    return callable(getattr(provider.provides, method, None))
 
 
 def enter_generator(scope: Scope, provider: Scoped[Any], made: Generator[Any, None, None]) -> Any:
@@ -68,6 +72,10 @@ def enter_generator(scope: Scope, provider: Scoped[Any], made: Generator[Any, No
     return value
 
 
-def finish_with_aclose(scope: Scope, provider: Scoped[Any], value: Any) -> None:
-    """Have `value.aclose()` called when the scope closes."""
-    scope._finish(Finalizer(name_of(provider), lambda error: value.aclose(), is_async=True))
+def finish_by_method(scope: Scope, provider: Scoped[Any], value: Any) -> None:
+    """Have `value.at_scope_end()` called, and then `value.aclose()` awaited, when the scope closes."""
+    name = name_of(provider)
+    if _has(provider, "aclose"):
+        scope._finish(Finalizer(name, lambda error: value.aclose(), is_async=True))
+    if _has(provider, "at_scope_end"):
+        scope._finish(Finalizer(name, lambda error: value.at_scope_end(), is_async=False))

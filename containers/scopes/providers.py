@@ -28,9 +28,9 @@ class Scoped(providers.Factory[T]):
     """A factory that makes one object in each `Scope`, shared by everything that asks for it there.
 
     The object of a class is dead when its scope has closed: any use raises `ScopeError`. If the class has a method
-    `aclose()`, it is called first. A generator function, decorated with `@contextmanager` or not, is entered now and
-    finished when the scope closes; it sees the error that ended the scope. The result of a function is left
-    alone, because it may be shared.
+    `aclose()`, it is awaited first; one `at_scope_end()` is called, and costs the scope no task. A generator function,
+    decorated with `@contextmanager` or not, is entered now and finished when the scope closes; it sees the error that
+    ended the scope. The result of a function is left alone, because it may be shared.
 
     It needs an open scope, takes no arguments at the call, and may be overridden by a value or by another `Scoped`.
 

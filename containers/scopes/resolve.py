@@ -14,7 +14,7 @@ from dependency_injector import errors, providers
 from dependency_injector.providers import is_delegated, is_provider
 
 from .kinds import KINDS, Kind, base_of, is_steady
-from .objects import check, enter_generator, finish_with_aclose, has_aclose, is_generator
+from .objects import check, enter_generator, finish_by_method, has_end, is_generator
 from .providers import Scoped, Seed, kin, name_of
 from .tombstone import OutsideScopeError, ScopeError
 
@@ -135,8 +135,8 @@ class Resolver:
         if isinstance(make, type):
             value = make(*args, **kwargs)
             self._scope._dies(value)
-            if has_aclose(provider):
-                finish_with_aclose(self._scope, provider, value)
+            if has_end(provider):
+                finish_by_method(self._scope, provider, value)
             return value
         value = self.value(make, args, kwargs) if is_provider(make) else make(*args, **kwargs)
         if is_generator(provider):

@@ -316,7 +316,7 @@ class CoreServer:
             yield agent
         finally:
             self.open_now -= 1
-            await credentials.aclose()
+            credentials.at_scope_end()
 
     @asynccontextmanager
     async def working(

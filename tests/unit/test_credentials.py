@@ -296,7 +296,7 @@ async def test_closing_empties_what_was_handed_out(make: Make, ada: Principal, g
     for each in (credentials, other):
         await each.ensure(READING)
     kept, handler, theirs = credentials.for_google(), credentials.for_google().refresh_handler, other.for_google()
-    await credentials.aclose()
+    credentials.at_scope_end()
 
     assert (kept.token, kept.refresh_handler) == (None, None)
     with pytest.raises(RefreshError):
@@ -318,7 +318,7 @@ async def test_a_refresh_under_way_does_not_outlive_the_request(
     kept = credentials.for_google()
     late = asyncio.create_task(call(kept, Api("access-ada-1")))
     await google.asked.wait()
-    await credentials.aclose()
+    credentials.at_scope_end()
     google.gate.set()
     with pytest.raises(RefreshError):
         await late
@@ -344,7 +344,7 @@ async def test_closing_while_credentials_are_made_misses_none(make: Make, ada: P
 
     threads = [asyncio.create_task(asyncio.to_thread(make_many)) for _ in range(2)]
     await until(lambda: made)
-    await credentials.aclose()
+    credentials.at_scope_end()
     await asyncio.gather(*threads)
 
     assert made
@@ -366,7 +366,7 @@ async def test_nothing_is_left_without_the_collector(
             await call(handed, Api("access-ada-1"))
         with suppress(DeputyError):
             await credentials.ensure(READING)
-        await credentials.aclose()
+        credentials.at_scope_end()
         return [weakref.ref(credentials), weakref.ref(handed)]
 
     with without_collector():
@@ -385,7 +385,7 @@ async def test_an_ensure_that_fails_leaves_nothing(
         credentials = make(ada)
         with suppress(DeputyError):
             await credentials.ensure(frozenset(scopes))
-        await credentials.aclose()
+        credentials.at_scope_end()
         return weakref.ref(credentials)
 
     with without_collector():

@@ -59,6 +59,45 @@ async def test_finalizers_reverse_order() -> None:
     ]
 
 
+class Shred:
+    """Notes in a list, as its scope ends, whose it is and in which task it ends."""
+
+    def __init__(self, person: Person, log: list[object], error: Exception | None = None) -> None:
+        self.name = person.name
+        self.log = log
+        self.error = error
+
+    def at_scope_end(self) -> None:
+        self.log.append((self.name, asyncio.current_task()))
+        if self.error is not None:
+            raise self.error
+
+
+async def test_an_end_without_waiting_needs_no_task() -> None:
+    """`at_scope_end` runs once for each person's object, in the scope's own task, before the object dies."""
+    log: list[object] = []
+    shred = Scoped(Shred, Seed(Person), log)
+    async with Scope(ADA) as scope, Scope(BOB) as other:
+        paper, theirs = scope.get(shred), other.get(shred)
+    with Scope(ADA) as plain:
+        plain.get(shred)
+
+    assert log == [(name, asyncio.current_task()) for name in ("bob", "ada", "ada")]
+    for dead in (paper, theirs):
+        with pytest.raises(ScopeError):
+            dead.at_scope_end()
+
+
+async def test_an_end_without_waiting_that_fails_does_not_stop_the_others() -> None:
+    """An error of `at_scope_end` is raised after all other finalizers, those that wait included."""
+    log: list[Any] = []
+    shred = Scoped(Shred, Seed(Person), log, ValueError("no shredder"))
+    with pytest.raises(ValueError, match="no shredder"):
+        await use(Scoped(Note, log, "note"), shred, seeds=[BOB])
+
+    assert (log[0][0], log[1]) == ("bob", "note")
+
+
 async def test_finalizers_see_the_error() -> None:
     """A generator sees the error of the body and cannot swallow it."""
     container = Container()
