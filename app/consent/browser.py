@@ -40,7 +40,7 @@ _AT_PROVIDER = f"you have not finished at {{title}} yet. {_OPEN_AGAIN}"
 _OTHER_PROVIDER = f"this answer is not from the provider that this link is for, so nothing was connected. {_NEW_LINK}"
 _OVER = f"this link expired, so nothing was connected. {_NEW_LINK}"
 _DISCONNECTED = f"this account was connected and has been disconnected since. {_NEW_LINK}"
-_ASK_ADMINISTRATOR = "Please tell an administrator of this assistant: the server's log says what to do"
+ASK_ADMINISTRATOR = "Please tell an administrator of this assistant: the server's log says what to do"
 _PASSING_ERRORS = frozenset({"server_error", "temporarily_unavailable"})  # RFC 6749 section 4.1.2.1
 
 
@@ -212,7 +212,7 @@ class BrowserSignIn:
         self._log_once.error((link.provider, reason), "%s ended a sign-in with the error %s", title, reason)
         why = f"{title} had a fault, so nothing was connected. {_OPEN_AGAIN}"
         if reason not in _PASSING_ERRORS:
-            why = f"{title} refused the sign-in ({reason}), so nothing was connected. {_ASK_ADMINISTRATOR}"
+            why = f"{title} refused the sign-in ({reason}), so nothing was connected. {ASK_ADMINISTRATOR}"
         await self._give_back(link, LinkState.OPENED, why)
 
     async def _finish(self, opened: OpenedLink, code: str) -> None:
@@ -265,6 +265,6 @@ def _in_words(error: ProviderError, next_step: str) -> str:
     """Return the text that a person sees for an error of a provider's."""
     if cause_for_administrators(error) is not None:
         return (
-            f"{error.provider} refuses this assistant ({error.reason}), so nothing was connected. {_ASK_ADMINISTRATOR}"
+            f"{error.provider} refuses this assistant ({error.reason}), so nothing was connected. {ASK_ADMINISTRATOR}"
         )
     return f"{error.provider} did not answer, so nothing was connected. {next_step}"

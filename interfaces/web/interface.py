@@ -10,7 +10,7 @@ from functools import partial
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
-from app.consent.browser import BrowserSignIn
+from app.consent.browser import ASK_ADMINISTRATOR, BrowserSignIn
 from app.consent.confirmation import Confirmation
 from app.consent.link import Link
 from app.consent.link_queries import BEFORE_GOOGLE
@@ -118,12 +118,10 @@ class ConsentPages:
         except ProviderError as error:
             log.warning("a sign-in cannot begin: %s", error)
             title = self._providers[provider].title
-            text = f"{title} did not answer. Open the link in your chat again to try once more"
-            if not error.passes:
-                text = (
-                    f"I cannot sign you in at {title}. Please tell an administrator of this assistant: the server's "
-                    "log says what to do"
-                )
+            if error.passes:
+                text = f"{title} did not answer. Open the link in your chat again to try once more"
+            else:
+                text = f"I cannot sign you in at {title}. {ASK_ADMINISTRATOR}"
             return notice(NOT_CONNECTED, text, status=502)
         response = away(url)
         self._cookies.keep(response, link.link_id, opened.cookie, seconds=self._cookie_seconds)
