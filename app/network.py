@@ -6,22 +6,27 @@ SSL_CERT_FILE and SSL_CERT_DIR which authorities. A proxy's password stands in n
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import logging
 import re
 import ssl
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from os import environ
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import httpx2
 import urllib3
+from anyio import CancelScope
 
 from app.errors import SettingsError
 from app.log_once import LogOnce
 from app.proxies import Proxy, check_proxies, proxy_for
+
+if TYPE_CHECKING:
+    from httpcore2 import AsyncConnectionInterface
 
 _CONNECTIONS_TO_ONE_HOST = 32
 _PROXY_ANSWERED = re.compile(r"(?:^|Tunnel connection failed: )([45]\d\d)\b")
@@ -93,6 +98,21 @@ def open_pool() -> urllib3.PoolManager:
     return RoutedPool(tls_context())
 
 
+class PooledTransport(httpx2.AsyncHTTPTransport):
+    """Connections that are kept open between requests. Lives as long as the client.
+
+    Before httpcore2 sends a request, it closes the connections that have expired, one after the other. If that request
+    is cancelled meanwhile, httpcore2 forgets the rest of them, and their sockets stay open. Here all are closed.
+
+    Args:
+        given: As `httpx2.AsyncHTTPTransport` takes it.
+    """
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self._pool._close_connections = _close_all  # type: ignore[method-assign]  # there is no public place for it
+
+
 class RoutedTransport(httpx2.AsyncBaseTransport):
     """Sends each request of an httpx2 client straight or through its proxy; lives as long as the client.
 
@@ -102,7 +122,7 @@ class RoutedTransport(httpx2.AsyncBaseTransport):
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
-        self._routes: dict[Proxy | None, httpx2.AsyncHTTPTransport] = {}
+        self._routes: dict[Proxy | None, PooledTransport] = {}
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send one request.
@@ -123,9 +143,9 @@ class RoutedTransport(httpx2.AsyncBaseTransport):
         for route in self._routes.values():
             await route.aclose()
 
-    def _route(self, proxy: Proxy | None) -> httpx2.AsyncHTTPTransport:
+    def _route(self, proxy: Proxy | None) -> PooledTransport:
         if proxy not in self._routes:
-            self._routes[proxy] = httpx2.AsyncHTTPTransport(verify=self._context, proxy=self._in_httpxs_words(proxy))
+            self._routes[proxy] = PooledTransport(verify=self._context, proxy=self._in_httpxs_words(proxy))
         return self._routes[proxy]
 
     def _in_httpxs_words(self, proxy: Proxy | None) -> httpx2.Proxy | None:
@@ -218,6 +238,19 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             # urllib3 and aiohttp keep the system's error among the arguments.
             found = (*each.args, each.__context__, each.__cause__)
             waiting += [cause for cause in found if isinstance(cause, BaseException)]
+
+
+async def _close_all(closing: Iterable[AsyncConnectionInterface]) -> None:
+    """Close every connection, also when the task is cancelled on the way, or one cannot be closed."""
+    failed: BaseException | None = None
+    with CancelScope(shield=True):
+        for connection in closing:
+            try:
+                await connection.aclose()  # closes its socket before it waits for anything
+            except (Exception, asyncio.CancelledError) as error:
+                failed = error
+    if failed is not None:
+        raise failed
 
 
 @functools.cache

@@ -12,7 +12,7 @@ import httpx2
 
 from app.errors import ProviderError
 from app.hosts import is_confidential
-from app.network import RoutedTransport, no_cookies, notice, tls_context
+from app.network import PooledTransport, RoutedTransport, no_cookies, notice, tls_context
 from app.oauth.token_endpoint import HTTP_TIMEOUT_SECONDS
 from app.proxies import check_proxies, proxy_for
 
@@ -46,7 +46,7 @@ class DiscoveryTransport(httpx2.AsyncBaseTransport):
         self._proxied = RoutedTransport(tls_context())
         # No connection is kept: one to an address that two names share would have been made for one of them.
         limits = httpx2.Limits(max_keepalive_connections=0)
-        self._direct = httpx2.AsyncHTTPTransport(verify=tls_context(), limits=limits)
+        self._direct = PooledTransport(verify=tls_context(), limits=limits)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send one request, without its connection's being kept.

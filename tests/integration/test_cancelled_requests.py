@@ -1,0 +1,129 @@
+"""A run can be cancelled at any moment, also while a client of everybody's puts old connections away."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from itertools import count
+
+import httpx2
+import pytest
+
+from app.connections.discovery_network import DiscoveryTransport, open_discovery_client
+from app.network import open_client, open_transport
+from interfaces.slack.http import SlackHttp
+
+KEPT, STEPS = 4, 20
+Get = Callable[[str], Awaitable[object]]
+
+
+class Server:
+    """Answers `KEPT` requests together, so that each has a connection of its own, and hangs up when told to."""
+
+    def __init__(self) -> None:
+        self._asking: list[Connection] = []
+        self._open: set[Connection] = set()
+
+    def connection(self) -> Connection:
+        """Return what serves a new connection."""
+        return Connection(self._open, self._ask)
+
+    def hang_up(self) -> None:
+        """Close every connection."""
+        self._asking.clear()
+        for connection in self._open:
+            connection.transport.abort()
+
+    def _ask(self, connection: Connection) -> None:
+        self._asking.append(connection)
+        if len(self._asking) == KEPT:
+            for asking in self._asking:
+                asking.transport.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+            self._asking.clear()
+
+
+class Connection(asyncio.Protocol):
+    """Tells the server of each request."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, open_: set[Connection], ask: Callable[[Connection], None]) -> None:
+        self._open, self._ask = open_, ask
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self._open.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._open.discard(self)
+
+    def data_received(self, data: bytes) -> None:
+        assert data.endswith(b"\r\n\r\n")
+        self._ask(self)
+
+
+@asynccontextmanager
+async def everybodys() -> AsyncIterator[Get]:
+    """Yield a call by a client that everybody shares."""
+    async with open_client(30.0) as client:
+        yield client.get
+
+
+@asynccontextmanager
+async def two_peoples() -> AsyncIterator[Get]:
+    """Yield a call that takes turns between two people's own clients, which share their connections."""
+    transport, turns = open_transport(), count()
+    ada, grace = (httpx2.AsyncClient(transport=transport) for _ in range(2))
+    try:
+        yield lambda url: (ada, grace)[next(turns) % 2].get(url)
+    finally:
+        await transport.aclose()
+
+
+@asynccontextmanager
+async def of_a_discovery() -> AsyncIterator[Get]:
+    """Yield a call of an MCP server about its sign-in, by a client that keeps no connection."""
+    async with open_discovery_client(DiscoveryTransport("http://127.0.0.1")) as client:
+        yield client.get
+
+
+@asynccontextmanager
+async def slacks() -> AsyncIterator[Get]:
+    """Yield a call of Slack's Web API, which goes over aiohttp."""
+    http = SlackHttp()
+    async with http.opened():
+        assert http.session is not None
+        yield http.session.get
+
+
+@pytest.mark.parametrize("cancels", [1, 2])
+@pytest.mark.parametrize("opened", [everybodys, two_peoples, of_a_discovery, slacks])
+async def test_cancel_leaves_no_socket(
+    opened: Callable[[], AbstractAsyncContextManager[Get]], cancels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cancel a request after each number of steps, once or twice, while the connections before it have expired."""
+    left_open: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: left_open.append(repr(unraisable.exc_value)))
+    server = Server()
+    loop = asyncio.get_running_loop()
+    async with await loop.create_server(server.connection, "127.0.0.1", 0) as listening:
+        url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/"
+        for steps in range(STEPS):
+            async with opened() as get:
+                await asyncio.gather(*(get(url) for _ in range(KEPT)))
+                server.hang_up()
+                task = asyncio.ensure_future(get(url))
+                for pause in (steps, *range(1, cancels)):
+                    for _ in range(pause):
+                        await asyncio.sleep(0)
+                    task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+                del task
+                gc.collect()
+                assert left_open == [], f"after {steps} steps"
+            server.hang_up()
