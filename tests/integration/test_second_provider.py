@@ -14,9 +14,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.audit.audit import AuditSearch
 from app.database.tables import grants
+from app.grants.refresh_leases import RefreshLeases
 from app.keys.rotation import Rotation
 from app.principal import Principal
 from app.sandbox.oauth.differences import GITHUB, Differences
+from containers.application import Application, Once
 from tests.fakes.credentials import TokenEndpoint, connect, google_tokens
 from tests.fakes.databases import Databases
 from tests.fakes.hub import HubApp, code_in, open_hub, path_of
@@ -261,7 +263,10 @@ async def test_a_provider_that_is_down_is_named(tmp_path: Path, ada: Principal, 
 
         return fail
 
-    async with open_hub(tmp_path, MODERN, before=before) as hub:
+    def impatient(container: Application) -> None:
+        container.refresh_leases.override(Once(RefreshLeases, container.database, pause_seconds=0.001))
+
+    async with open_hub(tmp_path, MODERN, before=before, prepare=impatient) as hub:
         for who in (ada, grace):
             await hub.connect(who, path_of((await hub.read(who))["consent_url"]))
         hub.sandbox.failure = 404
