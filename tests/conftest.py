@@ -12,6 +12,7 @@ from typing import NoReturn
 import pytest
 
 from tests.fakes.memory import folder_in_memory
+from tests.fakes.workers import import_from_the_end, is_worker, send_less
 from tests.guards import processes
 
 # Tests that need their own processes, an outage, a browser or a crowd of people. Elsewhere, a single test has the
@@ -59,16 +60,21 @@ def pytest_configure(config: pytest.Config) -> None:
     Tests whose messages take a commit or three need half the time in memory.
     """
     if config.getoption("dist", "no") == "no" or config.option.collectonly:
+        gc.disable()  # until everything is collected: objects of modules are made, and stay
         config.pluginmanager.import_plugin("tests.fixtures")
+    if is_worker(config):
+        send_less(config)
     if (folder := folder_in_memory()) is not None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder))  # pytest's own name for it
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Keep the cyclic collector from searching objects that are being made and will stay."""
     gc.disable()
     try:
+        if is_worker(session.config):
+            import_from_the_end(session.config, _TESTS, _left_out(session.config))
         return (yield)
     finally:
         gc.enable()
@@ -76,8 +82,13 @@ def pytest_collection() -> Generator[None, object, object]:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Skip the import of a module whose tests are all deselected, which would take two seconds in each process."""
-    is_left_out = "not system" in config.option.markexpr and collection_path.is_relative_to(_TESTS)
-    return True if is_left_out and collection_path.relative_to(_TESTS).as_posix().startswith(SYSTEM) else None
+    if not collection_path.is_relative_to(_TESTS):
+        return None
+    return collection_path.relative_to(_TESTS).as_posix().startswith(_left_out(config)) or None
+
+
+def _left_out(config: pytest.Config) -> tuple[str, ...]:
+    return SYSTEM if "not system" in config.option.markexpr else ()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
