@@ -15,7 +15,7 @@ from tests.fakes.memory import folder_in_memory
 from tests.fakes.workers import import_from_the_end, is_worker, send_less
 from tests.guards import processes
 
-# Tests that need their own processes, an outage, a browser or a crowd of people. Elsewhere, a single test has the
+# Tests of processes, kills, restarts, outages, browsers and crowds of people. Elsewhere, a single test has the
 # marker itself.
 SYSTEM = (
     "browser",
@@ -26,11 +26,14 @@ SYSTEM = (
     "integration/test_killed.py",
     "integration/test_mcp_kills.py",
     "integration/test_mcp_real.py",
+    "integration/test_model_faults.py",
     "integration/test_other_projects.py",
     "integration/test_processes.py",
+    "integration/test_restart.py",
     "integration/test_silent_database.py",
     "integration/test_sqlite_refusals.py",
     "integration/test_start.py",
+    "integration/test_team_restart.py",
     "integration/test_walked_pages.py",
     "isolation/test_discovered_crowd.py",
     "isolation/test_five_hundred.py",

@@ -72,6 +72,7 @@ async def test_every_other_tool_asks_first(tmp_path: Path, ada: Principal, grace
     assert "written" in answer
 
 
+@pytest.mark.system
 async def test_a_server_that_is_down_costs_nobody_an_answer(tmp_path: Path, ada: Principal) -> None:
     """While a server is down its tools are left out and the model is informed; they return when it is back."""
     office = Office()
@@ -94,6 +95,7 @@ async def test_a_server_that_is_down_costs_nobody_an_answer(tmp_path: Path, ada:
     assert "is down" not in str(seen[1].instructions)
 
 
+@pytest.mark.system
 async def test_a_call_to_a_server_that_has_gone_is_told_in_words(tmp_path: Path, ada: Principal) -> None:
     """If a server stops before an approved call, nothing is done and the person is informed."""
     office = Office()
@@ -112,6 +114,7 @@ async def test_a_call_to_a_server_that_has_gone_is_told_in_words(tmp_path: Path,
     assert office.written == []
 
 
+@pytest.mark.system
 async def test_a_call_that_was_under_way_is_never_made_again(tmp_path: Path, ada: Principal) -> None:
     """A call whose connection breaks is not repeated, and the person learns that its effect is unknown."""
     office = Office()

@@ -15,7 +15,7 @@ from email.utils import getaddresses
 from functools import cached_property
 from typing import Any
 
-from app.sandbox.google.gmail.mime import parse_mail, text_of
+from app.sandbox.google.gmail.mime import parse_headers, parse_mail, text_of
 
 SNIPPET_LENGTH = 200  # characters
 MAX_INLINE = 100_000  # bytes of a text; a larger part is fetched by an attachment's id, like a file
@@ -48,9 +48,14 @@ class MailboxMessage:
         """The message, parsed."""
         return parse_mail(self.raw)
 
+    @cached_property
+    def headers(self) -> EmailMessage:
+        """The message's headers, parsed; its body is left out."""
+        return parse_headers(self.raw)
+
     def header(self, name: str) -> str:
         """Return a header's text, or an empty string."""
-        return str(self.mail.get(name, ""))
+        return str(self.headers.get(name, ""))
 
     @property
     def subject(self) -> str:
@@ -69,7 +74,7 @@ class MailboxMessage:
 
     def addresses(self, *headers: str) -> list[str]:
         """Return the bare addresses in these headers, in lower case."""
-        return addresses_in(self.mail, *headers)
+        return addresses_in(self.headers, *headers)
 
     @cached_property
     def body(self) -> str:
@@ -114,8 +119,8 @@ class MailboxMessage:
             resource["raw"] = base64.urlsafe_b64encode(self.raw).decode()
         elif form == "metadata":
             wanted = {name.lower() for name in only_headers}
-            headers = [each for each in _headers(self.mail) if not wanted or each["name"].lower() in wanted]
-            resource["payload"] = {"mimeType": self.mail.get_content_type(), "headers": headers}
+            headers = [each for each in _headers(self.headers) if not wanted or each["name"].lower() in wanted]
+            resource["payload"] = {"mimeType": self.headers.get_content_type(), "headers": headers}
         elif form == "full":
             resource["payload"] = self._part(self.mail, "")
         return resource

@@ -14,7 +14,7 @@ from app.sandbox.google.api import ApiError, ApiRequest
 from app.sandbox.google.gmail.letters import write_letters
 from app.sandbox.google.gmail.mailbox import Mailbox
 from app.sandbox.google.gmail.message import MailboxMessage, addresses_in
-from app.sandbox.google.gmail.mime import parse_mail
+from app.sandbox.google.gmail.mime import parse_headers
 from app.sandbox.people import SandboxPeople
 
 _RECIPIENTS = ("To", "Cc", "Bcc")
@@ -81,7 +81,7 @@ class PostOffice:
                 raise ApiError(400, "Invalid value for ByteString: raw") from None
         if len(raw) > _MOST_SENT:
             raise ApiError(400, "Message size exceeds the limit.", "invalidArgument")
-        mail = parse_mail(raw)
+        mail = parse_headers(raw)
         if not raw or not mail.keys():
             raise ApiError(400, "'raw' RFC822 payload message string or uploading message via /upload/* URL required")
         if mail.get_all("From") and addresses_in(mail, "From") != [request.person.email]:
@@ -99,7 +99,7 @@ class PostOffice:
         Raises:
             ApiError: It has no recipient, or the sender has no such thread.
         """
-        if not addresses_in(parse_mail(raw), *_RECIPIENTS):
+        if not addresses_in(parse_headers(raw), *_RECIPIENTS):
             raise ApiError(400, "Recipient address required")
         if thread_id and not mailbox.thread(thread_id):
             raise ApiError(404, "Requested entity was not found.", "notFound")
@@ -112,7 +112,7 @@ def _deliver(
     mailboxes: Mapping[str, Mailbox], raw: bytes, label_ids: Iterable[str], at: float, thread_id: str | None = None
 ) -> MailboxMessage | None:
     """Put the message into its sender's mailbox and that of each recipient who has one; return the sender's copy."""
-    mail = parse_mail(raw)
+    mail = parse_headers(raw)
     sender, recipients = addresses_in(mail, "From")[0], set(addresses_in(mail, *_RECIPIENTS))
     for email in recipients & mailboxes.keys() - {sender}:
         mailboxes[email].store(_without_bcc(raw), label_ids, at)
