@@ -19,7 +19,7 @@ setup: .venv/.ready  ## Make .venv with the pinned packages and the `deputy` com
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python .ci/install.py "2/3 packages" --require-hashes -r requirements-dev.txt
 	@$(BIN)/python .ci/install.py "3/3 the command deputy" --no-deps --no-build-isolation --editable .
-	@$(BIN)/python -m compileall -q -j 0 app containers deputy interfaces tests/fakes
+	@$(BIN)/python -m compileall -q -j 0 -x tests/.*test_ app containers deputy interfaces tests
 	@touch $@
 
 run: setup  ## Serve the shipped config.yaml: SQLite, the Google sandbox, the offline demo model

@@ -11,7 +11,7 @@ from app.database.database import Database, take_turns
 from app.database.tables import key_checks
 from app.errors import SealError, SettingsError
 from app.keys.ring import KeyRing, key_id_of
-from app.keys.sealed_columns import sealed_columns
+from app.keys.sealed_columns import SealedColumn, one_of_each
 
 _PROOF = "this key is one of this database"
 _SAMPLES = 20  # a row that was tampered with opens with no key; so many of them beside each other are the key's fault
@@ -44,10 +44,8 @@ async def check_or_begin(database: Database, key_ring: KeyRing) -> None:
 
 async def _check(connection: AsyncConnection, key_ring: KeyRing) -> list[str]:
     """The keys of the ring that fit and have left no proof yet."""
-    for sealed in sealed_columns():
-        row = (await connection.execute(sealed.rows(~sealed.sealed_with(*key_ring.key_ids)).limit(1))).one_or_none()
-        if row is not None:
-            raise _missing(key_id_of(row.sealed), str(sealed), key_ring)
+    for sealed, value in await one_of_each(connection, lambda sealed: ~sealed.sealed_with(*key_ring.key_ids)):
+        raise _missing(key_id_of(value), str(sealed), key_ring)
     proofs = {row.id: row.proof for row in await connection.execute(sa.select(key_checks).order_by(key_checks.c.id))}
     if proofs and proofs.keys().isdisjoint(key_ring.key_ids):
         raise _missing(next(iter(proofs)), "this database", key_ring)
@@ -72,19 +70,20 @@ def _proves(key_ring: KeyRing, key_id: str, proof: str) -> bool:
 
 async def _fits(connection: AsyncConnection, key_ring: KeyRing, key_id: str) -> bool:
     """Whether the key opens something that a key of its name has sealed, or there is no such thing."""
-    found = False
-    for sealed in sealed_columns():
-        rows: list[sa.Row[Any]] = list(
-            (await connection.execute(sealed.rows(sealed.sealed_with(key_id)).limit(_SAMPLES))).all()
-        )
-        for row in rows:
-            found = True
-            try:
-                sealed.open(key_ring, row)
-            except SealError:
-                continue
+    holding = await one_of_each(connection, lambda sealed: sealed.sealed_with(key_id))
+    for sealed, _ in holding:
+        rows = await connection.execute(sealed.rows(sealed.sealed_with(key_id)).limit(_SAMPLES))
+        if any(_opens(sealed, key_ring, row) for row in rows):
             return True
-    return not found
+    return not holding
+
+
+def _opens(sealed: SealedColumn, key_ring: KeyRing, row: sa.Row[Any]) -> bool:
+    try:
+        sealed.open(key_ring, row)
+    except SealError:
+        return False
+    return True
 
 
 def _missing(key_id: str, what: str, key_ring: KeyRing) -> SettingsError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +75,17 @@ def sealed_columns() -> list[SealedColumn]:
     return [
         _declared(column) for table in metadata.sorted_tables for column in table.columns if "bound_to" in column.info
     ]
+
+
+async def one_of_each(
+    connection: AsyncConnection, condition: Callable[[SealedColumn], sa.ColumnElement[bool]]
+) -> list[tuple[SealedColumn, str]]:
+    """Return each column in which a row meets a condition, with what is sealed in one such row; in one statement."""
+    columns = sealed_columns()
+    found = [sealed.rows(condition(sealed)).limit(1).subquery() for sealed in columns]
+    numbered = (sa.select(sa.literal(number).label("number"), rows.c.sealed) for number, rows in enumerate(found))
+    values = {row.number: row.sealed for row in await connection.execute(sa.union_all(*numbered))}
+    return [(sealed, values[number]) for number, sealed in enumerate(columns) if number in values]
 
 
 async def count_by_key(connection: AsyncConnection, key_ids: Collection[str]) -> Counter[str]:
