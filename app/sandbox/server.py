@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import uvicorn
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.types import ASGIApp
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 HOST = "127.0.0.1"
 
@@ -20,6 +21,20 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+class _HangUps:
+    """Takes no notice of a client that goes away in the middle of its request, as a call of a stopped run does.
+
+    uvicorn would print a traceback into the terminal of whoever tries Deputy out.
+    """
+
+    def __init__(self, asgi_app: ASGIApp) -> None:
+        self._app = asgi_app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with suppress(ClientDisconnect):
+            await self._app(scope, receive, send)
 
 
 @asynccontextmanager
@@ -39,7 +54,7 @@ async def serve_loopback(asgi_app: ASGIApp, port: int = 0) -> AsyncIterator[str]
     guarded = TrustedHostMiddleware(asgi_app, allowed_hosts=[HOST, "localhost"], www_redirect=False)
     with _listener(port) as listener:
         config = uvicorn.Config(
-            guarded,
+            _HangUps(guarded),
             lifespan="off",
             ws="none",
             log_level="warning",

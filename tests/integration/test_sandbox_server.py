@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 
@@ -74,3 +75,29 @@ async def test_the_process_keeps_its_signal_handlers() -> None:
         during = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
 
     assert during == before
+
+
+@pytest.mark.parametrize("sent", [b"", b"a part"], ids=["before the body", "in the body"])
+async def test_a_client_that_goes_away_leaves_no_traceback(capfd: pytest.CaptureFixture[str], sent: bytes) -> None:
+    """A run that is stopped in the middle of a call prints nothing, and the next client is answered."""
+    ended = asyncio.Event()
+
+    async def read(request: Request) -> Response:
+        try:
+            await request.body()
+            return PlainTextResponse("read")
+        finally:
+            ended.set()
+
+    app = Starlette(routes=[Route("/", read, methods=["POST"])])
+    async with serve_loopback(app) as base_url, httpx2.AsyncClient(base_url=base_url) as http:
+        host, _, port = base_url.removeprefix("http://").partition(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n" + sent)
+        await writer.drain()
+        writer.close()
+        await ended.wait()
+        answered = await http.post("/", content=b"the whole")
+
+    assert answered.text == "read"
+    assert capfd.readouterr() == ("", "")
