@@ -57,6 +57,7 @@ async def serve_loopback(asgi_app: ASGIApp, port: int = 0) -> AsyncIterator[str]
             _HangUps(guarded),
             lifespan="off",
             ws="none",
+            log_config=None,  # uvicorn's would replace the handlers of the whole process
             log_level="warning",
             access_log=False,
             timeout_graceful_shutdown=1,

@@ -112,6 +112,7 @@ async def test_agnos_own_gmail_tools_read_each_persons_own_mailbox() -> None:
     assert [(each.email, each.calls, each.foreign_calls) for each in further] == [(ADA, 1, 0), (GRACE, 1, 0)]
 
 
+@pytest.mark.system  # a crowd on every channel
 @pytest.mark.parametrize("confused", [False, True])
 async def test_it_notices_a_confused_deputy(tmp_path: Path, confused: bool) -> None:
     """When one person is answered with another's credentials, the letters count as foreign and the verdict fails."""

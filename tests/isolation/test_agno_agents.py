@@ -39,6 +39,7 @@ def _fresh() -> None:
     foreign_agent.PAID.clear()
 
 
+@pytest.mark.system  # a crowd
 async def test_thirty_people_at_once_each_have_their_own(tmp_path: Path) -> None:
     """Thirty people at once are each answered by their own agent; all are freed without the cyclic collector."""
 
