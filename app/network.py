@@ -249,8 +249,11 @@ async def _close_all(closing: Iterable[AsyncConnectionInterface]) -> None:
                 await connection.aclose()  # closes its socket before it waits for anything
             except (Exception, asyncio.CancelledError) as error:
                 failed = error
-    if failed is not None:
-        raise failed
+    try:
+        if failed is not None:
+            raise failed
+    finally:
+        del failed  # it refers to this frame, and to those of the run that was cancelled: they would keep each other
 
 
 @functools.cache

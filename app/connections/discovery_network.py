@@ -74,7 +74,10 @@ class DiscoveryTransport(httpx2.AsyncBaseTransport):
                 failed = error
         assert failed is not None
         notice(failed, url, None)
-        raise failed
+        try:
+            raise failed
+        finally:
+            del failed  # it refers to this frame, and they would keep each other
 
     async def addresses(self, url: str) -> list[str] | None:
         """Return the IP addresses at which a URL may be reached; None if a proxy looks them up.

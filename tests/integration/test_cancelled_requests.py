@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from itertools import count
 
@@ -16,7 +17,7 @@ from app.connections.discovery_network import DiscoveryTransport, open_discovery
 from app.network import open_client, open_transport
 from interfaces.slack.http import SlackHttp
 
-KEPT, STEPS = 4, 20
+KEPT, STEPS, TURNS = 4, 20, 50
 Get = Callable[[str], Awaitable[object]]
 
 
@@ -102,13 +103,33 @@ async def slacks() -> AsyncIterator[Get]:
         yield http.session.get
 
 
+class Belonging:
+    """Stands for what a run holds: a person's credentials."""
+
+
+async def run(get: Get, url: str, held: weakref.WeakSet[Belonging]) -> None:
+    """Call the server while holding something of a person's."""
+    belonging = Belonging()
+    held.add(belonging)
+    await get(url)
+    assert belonging in held
+
+
+@pytest.fixture
+def _without_the_collector() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("_without_the_collector")
 @pytest.mark.parametrize("cancels", [1, 2])
 @pytest.mark.parametrize("opened", [everybodys, two_peoples, of_a_discovery, slacks])
-async def test_cancel_leaves_no_socket(
+async def test_a_cancelled_run_leaves_neither_socket_nor_object(
     opened: Callable[[], AbstractAsyncContextManager[Get]], cancels: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cancel a request after each number of steps, once or twice, while the connections before it have expired."""
-    left_open: list[str] = []
+    left_open, held = list[str](), weakref.WeakSet[Belonging]()
     monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: left_open.append(repr(unraisable.exc_value)))
     server = Server()
     loop = asyncio.get_running_loop()
@@ -118,7 +139,7 @@ async def test_cancel_leaves_no_socket(
             async with opened() as get:
                 await asyncio.gather(*(get(url) for _ in range(KEPT)))
                 await server.hang_up()
-                task = asyncio.ensure_future(get(url))
+                task = asyncio.create_task(run(get, url, held))
                 for pause in (steps, *range(1, cancels)):
                     for _ in range(pause):
                         await asyncio.sleep(0)
@@ -127,5 +148,8 @@ async def test_cancel_leaves_no_socket(
                     await task
                 del task
             await server.hang_up()
+        for _ in range(TURNS):  # what a cancelled task has scheduled refers to it until it has run
+            await asyncio.sleep(0)
+        assert [*held] == []  # without the collector
         gc.collect()
     assert left_open == []
