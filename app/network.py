@@ -253,7 +253,8 @@ async def _close_all(closing: Iterable[AsyncConnectionInterface]) -> None:
         if failed is not None:
             raise failed
     finally:
-        del failed  # it refers to this frame, and to those of the run that was cancelled: they would keep each other
+        # It refers to this frame and to the cancelled run's: they would keep each other, as in an AsyncExitStack.
+        del failed
 
 
 @functools.cache

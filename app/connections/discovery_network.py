@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import httpx2
@@ -19,6 +20,7 @@ from app.proxies import check_proxies, proxy_for
 MAX_BODY = 512 * 1024  # bytes of an answer; metadata has a few KiB
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_UNREACHED = (httpx2.ConnectError, httpx2.ConnectTimeout)
 _NEVER, _LOOPBACK, _PRIVATE, _PUBLIC = "never", "loopback", "private", "public"
 
 
@@ -59,25 +61,25 @@ class DiscoveryTransport(httpx2.AsyncBaseTransport):
         addresses = await self.addresses(url)
         if addresses is None:
             return await _bounded(await self._proxied.handle_async_request(request))
-        failed: httpx2.TransportError | None = None
-        for address in addresses:
-            to_address = httpx2.Request(
-                request.method,
-                request.url.copy_with(host=address),
-                headers=request.headers,  # with the Host of the name
-                stream=request.stream,
-                extensions={**request.extensions, "sni_hostname": request.url.host},
-            )
-            try:
-                return await _bounded(await self._direct.handle_async_request(to_address))
-            except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-                failed = error
-        assert failed is not None
-        notice(failed, url, None)
+        *others, last = addresses
+        for address in others:
+            with suppress(*_UNREACHED):
+                return await self._ask_at(address, request)
         try:
-            raise failed
-        finally:
-            del failed  # it refers to this frame, and they would keep each other
+            return await self._ask_at(last, request)
+        except _UNREACHED as error:
+            notice(error, url, None)
+            raise
+
+    async def _ask_at(self, address: str, request: httpx2.Request) -> httpx2.Response:
+        to_address = httpx2.Request(
+            request.method,
+            request.url.copy_with(host=address),
+            headers=request.headers,  # with the Host of the name
+            stream=request.stream,
+            extensions={**request.extensions, "sni_hostname": request.url.host},
+        )
+        return await _bounded(await self._direct.handle_async_request(to_address))
 
     async def addresses(self, url: str) -> list[str] | None:
         """Return the IP addresses at which a URL may be reached; None if a proxy looks them up.

@@ -21,7 +21,7 @@ def is_worker(config: pytest.Config) -> bool:
 def send_less(config: pytest.Config) -> None:
     """Send the distributing process only what it will print of a test that passes, a report instead of five messages.
 
-    Sending and receiving them took a twentieth of the time of all tests. Everything is sent if an option asks for more
+    Sending and receiving them took a tenth of the time of `tests/unit`. Everything is sent if an option asks for more
     than a dot: durations, a JUnit file, verbose output, or the output of tests that pass.
     """
     option = config.option

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import sys
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from itertools import count
 
@@ -16,6 +16,7 @@ import pytest
 from app.connections.discovery_network import DiscoveryTransport, open_discovery_client
 from app.network import open_client, open_transport
 from interfaces.slack.http import SlackHttp
+from tests.isolation.crowd import without_the_collector
 
 KEPT, STEPS, TURNS = 4, 20, 50
 Get = Callable[[str], Awaitable[object]]
@@ -115,14 +116,6 @@ async def run(get: Get, url: str, held: weakref.WeakSet[Belonging]) -> None:
     assert belonging in held
 
 
-@pytest.fixture
-def _without_the_collector() -> Iterator[None]:
-    gc.disable()
-    yield
-    gc.enable()
-
-
-@pytest.mark.usefixtures("_without_the_collector")
 @pytest.mark.parametrize("cancels", [1, 2])
 @pytest.mark.parametrize("opened", [everybodys, two_peoples, of_a_discovery, slacks])
 async def test_a_cancelled_run_leaves_neither_socket_nor_object(
@@ -133,23 +126,24 @@ async def test_a_cancelled_run_leaves_neither_socket_nor_object(
     monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: left_open.append(repr(unraisable.exc_value)))
     server = Server()
     loop = asyncio.get_running_loop()
-    async with await loop.create_server(server.connection, "127.0.0.1", 0) as listening:
-        url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/"
-        for steps in range(STEPS):
-            async with opened() as get:
-                await asyncio.gather(*(get(url) for _ in range(KEPT)))
+    with without_the_collector():
+        async with await loop.create_server(server.connection, "127.0.0.1", 0) as listening:
+            url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/"
+            for steps in range(STEPS):
+                async with opened() as get:
+                    await asyncio.gather(*(get(url) for _ in range(KEPT)))
+                    await server.hang_up()
+                    task = asyncio.create_task(run(get, url, held))
+                    for pause in (steps, *range(1, cancels)):
+                        for _ in range(pause):
+                            await asyncio.sleep(0)
+                        task.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await task
+                    del task
                 await server.hang_up()
-                task = asyncio.create_task(run(get, url, held))
-                for pause in (steps, *range(1, cancels)):
-                    for _ in range(pause):
-                        await asyncio.sleep(0)
-                    task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
-                del task
-            await server.hang_up()
-        for _ in range(TURNS):  # what a cancelled task has scheduled refers to it until it has run
-            await asyncio.sleep(0)
-        assert [*held] == []  # without the collector
-        gc.collect()
+            for _ in range(TURNS):  # what a cancelled task has scheduled refers to it until it has run
+                await asyncio.sleep(0)
+            assert [*held] == []  # without the collector
+    gc.collect()
     assert left_open == []
