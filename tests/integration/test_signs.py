@@ -15,6 +15,7 @@ from app.agents.listening import Working
 from app.database.database import Database
 from app.errors import UnavailableError
 from app.keys.ring import KeyRing
+from app.messages import StoredMessage
 from app.principal import Principal
 from containers.testing import answering, call, prompts, scripted
 from tests.fakes.assistants import Post
@@ -169,6 +170,61 @@ async def test_who_stops_a_message_between_two_tries_has_no_sign_left(
         await until(lambda: len(shown) > so_far + 2)
 
     assert {person for person, _ in shown[so_far:]} == {grace}
+
+
+class Slow:
+    """Calls that show a sign until they are cancelled, and then end once they are allowed to.
+
+    Attributes:
+        shown: Whose signs are, or were, shown.
+        ended: Whose calls have ended.
+        may_end: The permission.
+    """
+
+    def __init__(self) -> None:
+        self.shown: list[Principal] = []
+        self.ended: list[Principal] = []
+        self.may_end = asyncio.Event()
+
+    async def show(self, message: StoredMessage, doing: str | None) -> None:
+        """Show it."""
+        self.shown.append(message.principal)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await self.may_end.wait()
+            self.ended.append(message.principal)
+
+
+async def test_a_server_that_stops_waits_for_a_sign_that_the_next_try_has_cancelled(
+    database: Database, key_ring: KeyRing, ada: Principal, grace: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two people's messages are answered while a sign is still being shown; the server then stops without an error."""
+    busy, slow = {"ada", "grace"}, Slow()
+
+    async def model(messages: list[ModelMessage]) -> str:
+        prompt = prompts(messages)[-1]
+        if prompt.split()[0] in busy:
+            raise ModelHTTPError(503, "model")
+        return f"answer to {prompt}"
+
+    server = CoreServer(database, key_ring, model=answering(model))
+    monkeypatch.setattr(server.channel, "show_working", slow.show)
+    messages = [await server.ask(person, f"{name} asks", name) for person, name in ((ada, "ada"), (grace, "grace"))]
+    await until(lambda: {*slow.shown} == {ada, grace})
+    busy.clear()
+    server.clock.now += MINUTE
+    for message in messages:
+        await server.answer_next(message)
+    stopping = asyncio.create_task(server.answering.aclose())
+    await asyncio.sleep(0)  # it waits by now
+    assert slow.ended == []
+    slow.may_end.set()
+    how_it_stopped = await asyncio.gather(stopping, return_exceptions=True)
+
+    assert how_it_stopped == [None]
+    assert {*slow.ended} == {ada, grace}
+    assert (server.channel.texts(ada), server.channel.texts(grace)) == (["answer to ada asks"], ["answer to grace asks"])
 
 
 @pytest.mark.parametrize("failure", [UnavailableError("busy"), TimeoutError(), RuntimeError("secret")])

@@ -93,7 +93,8 @@ class SignsOfLife:
     async def aclose(self) -> None:
         """Show nothing any more, and return once every call to a channel has ended, which takes seconds at most."""
         await cancel(self._between.values())
-        await asyncio.gather(*self._behind_runs)
+        # Those that the next try has cancelled are among them, and may still be ending.
+        await asyncio.gather(*self._behind_runs, return_exceptions=True)
 
     async def show(self, message: StoredMessage, listener: Listener | None, doing: Callable[[], str]) -> None:
         """Show a sign again and again, until it is cancelled.
