@@ -16,8 +16,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.log_once import LogOnce
 
-log_once = LogOnce(logging.getLogger(__name__))
-
 _IPV6_NETWORK_BITS = 64  # the smallest network that one customer is given: RFC 6177, section 2
 
 
@@ -45,17 +43,23 @@ class ConnectionLimits:
 
 
 class Connections:
-    """The open connections of one server. Lives as long as the server."""
+    """The open connections of one server. Lives as long as the server.
+
+    Attributes:
+        limits: The limits that are enforced.
+        log: Where it is written what the limits refuse.
+    """
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
+        self.log = LogOnce(logging.getLogger(__name__))
         self._by_client: Counter[str] = Counter()
         self._half_open: dict[GuardedProtocol, None] = {}  # oldest first
 
     def opened(self, client: str) -> bool:
         """Count a connection, or return False if its client has too many."""
         if self._by_client[client] >= self.limits.per_client:
-            log_once.warning(client, "%s has %d connections open, so more are refused", client, self.limits.per_client)
+            self.log.warning(client, "%s has %d connections open, so more are refused", client, self.limits.per_client)
             return False
         self._by_client[client] += 1
         return True
@@ -72,7 +76,7 @@ class Connections:
         while len(self._half_open) > self.limits.half_open:
             oldest = next(iter(self._half_open))
             self.has_head(oldest)
-            log_once.warning(
+            self.log.warning(
                 "half open",
                 "%d connections without a request are open, so the oldest are closed",
                 self.limits.half_open,
@@ -180,7 +184,7 @@ class GuardedProtocol(HttpToolsProtocol):
                 f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
             )
             self.transport.write(head.encode() + body)
-        log_once.warning((self._client, status), "a request of %s is dropped: %s", self._client, detail)
+        self._connections.log.warning((self._client, status), "a request of %s is dropped: %s", self._client, detail)
         self.transport.close()
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.fakes.memory import folder_in_memory
 from tests.fakes.workers import import_from_the_end, is_worker, send_less
-from tests.guards import processes
+from tests.guards import own_logging, processes
 
 # Tests of processes, kills, restarts, outages, browsers and crowds of people. Elsewhere, a single test has the
 # marker itself.
@@ -136,8 +136,8 @@ _frozen = _Frozen()
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Refuse to start processes unless the test has the marker `system`."""
-    with processes(allowed=item.get_closest_marker("system") is not None):
+    """Refuse to start processes unless the test has the marker `system`, and undo what it changes about logging."""
+    with processes(allowed=item.get_closest_marker("system") is not None), own_logging():
         outcome = yield
     if not _frozen.is_whole:  # a search for an object's referrers has thawed everything
         gc.collect(1)  # newer garbage is young; a full search takes half a second

@@ -1,11 +1,12 @@
-"""Guards that keep tests from reaching another machine, or starting a process without the marker `system`.
+"""Guards that keep a test from reaching another machine, starting processes unmarked, and changing others' logging.
 
-An audit hook enforces both, because it also sees calls that go around the modules `socket` and `subprocess`.
+The first two are enforced by an audit hook, which also sees calls that go around the modules `socket` and `subprocess`.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import logging
 import socket
 import sys
 from collections.abc import Iterator
@@ -70,6 +71,20 @@ def processes(allowed: bool) -> Iterator[None]:
         yield
     finally:
         _guard.may_start_processes = before
+
+
+@contextmanager
+def own_logging() -> Iterator[None]:
+    """Undo at the end of the block what a command, run in the test's process, has set up for the whole process."""
+    loggers = [logging.getLogger(name) for name in (None, "app", "containers", "interfaces")]
+    before = [(log, log.handlers[:], log.level) for log in loggers]
+    try:
+        yield
+    finally:
+        for log, handlers, level in before:
+            log.handlers[:] = handlers
+            if log.level != level:
+                log.setLevel(level)  # clears what every logger remembers of its level
 
 
 def _is_address(host: str | bytes) -> bool:

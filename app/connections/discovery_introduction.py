@@ -17,7 +17,6 @@ from app.log_once import LogOnce
 from app.oauth.description import ClientAuthentication
 
 log = logging.getLogger(__name__)
-_log_once = LogOnce(log)
 
 _WAIT_SECONDS = 30.0  # for another process that registers the client
 _LOOK_AGAIN_SECONDS = 0.1
@@ -28,10 +27,13 @@ NOT_KNOWN = frozenset({"invalid_client", "unauthorized_client"})  # RFC 6749 sec
 class DiscoveryFaults:
     """Tells administrators of faults at an authorization server that they do not administer. Lives with the process."""
 
+    def __init__(self) -> None:
+        self._log_once = LogOnce(log)
+
     def notice(self, error: ProviderError, what: str) -> None:
         """Log an error; nothing has to be done about a client that was forgotten, because it is registered again."""
         if error.reason not in NOT_KNOWN and not isinstance(error, InvalidGrantError):
-            _log_once.warning((error.provider, error.reason, what), "%s", error)
+            self._log_once.warning((error.provider, error.reason, what), "%s", error)
 
     def notice_clock(self, date: str | None) -> None:
         """Do nothing: whose clock is wrong, nobody knows."""

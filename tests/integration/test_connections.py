@@ -29,12 +29,6 @@ async def echo(request: Request) -> PlainTextResponse:
 APP = Starlette(routes=[Route("/", echo, methods=["GET", "POST"])])
 
 
-@pytest.fixture(autouse=True)
-def every_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Log every line, even one that another test has logged within the last minute."""
-    monkeypatch.setattr(connections.log_once, "_silent_until", {})
-
-
 @asynccontextmanager
 async def dialled(url: str, count: int = 1) -> AsyncIterator[list[Streams]]:
     """Yield this many open connections."""
