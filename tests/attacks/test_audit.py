@@ -16,11 +16,14 @@ from app.audit.audit import Audit, AuditEntry, AuditEvent, AuditSearch
 from app.audit.recorder import AuditRecorder
 from app.database.database import Database
 from app.database.tables import audit_events
+from app.keys.ring import KeyRing
+from app.messages import StoredMessage
 from app.principal import Principal
 from app.sandbox.log import Call
 from containers.application import Application
 from tests.conftest import DATABASES
 from tests.contract.channels import Sender
+from tests.fakes.core_server import CoreServer
 from tests.fakes.databases import Databases
 from tests.fakes.environment import open_environment
 from tests.fakes.journey import Traveller, all_travel, prying
@@ -200,13 +203,36 @@ async def test_a_cancelled_tool_is_written_down(database: Database, ada: Princip
     ]  # fmt: skip
 
 
-async def test_what_cannot_be_written_down_does_not_begin(database: Database, ada: Principal) -> None:
-    """A tool that acts is not run if its row cannot be written."""
-    audit = Audit(database)
+async def test_what_cannot_be_written_down_does_not_begin(
+    database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
+) -> None:
+    """A call that both people have approved is made for neither if its row cannot be written, and later for others."""
+    server = CoreServer(database, key_ring)
+    approved = [await _approved(server, person, "before") for person in (ada, grace)]
+    await _rename(database, audit_events.name, "gone")
+    for message in approved:
+        with pytest.raises(sa.exc.DBAPIError):
+            await server.answer_next(message)
+    done_meanwhile = [*server.post.done]
+    await _rename(database, "gone", audit_events.name)
+    for person in (ada, grace):
+        await server.answer_next(await _approved(server, person, "after"))
+
+    assert done_meanwhile == []
+    assert [(user, arguments["text"]) for user, _, arguments in server.post.done] == [("ada", "x"), ("grace", "x")]
+
+
+async def _approved(server: CoreServer, person: Principal, conversation: str) -> StoredMessage:
+    """Return a message whose call its sender has approved; it has not gone on yet."""
+    message = await server.ask(person, "/letters_shout text=x", f"{conversation} {person.user}")
+    (code,) = await server.codes(message)
+    await server.ask(person, f"approve {code}", f"elsewhere {person.user}")
+    return message
+
+
+async def _rename(database: Database, table: str, name: str) -> None:
     async with database.writing() as connection:
-        await connection.execute(sa.text(f"ALTER TABLE {audit_events.name} RENAME TO gone"))
-    with pytest.raises(sa.exc.DBAPIError):
-        await AuditRecorder(ada, Named(), audit).begin("m" * 32, "gmail_send", acts=True)
+        await connection.execute(sa.text(f"ALTER TABLE {table} RENAME TO {name}"))
 
 
 async def test_a_call_outside_of_a_tool_is_written_at_once(database: Database, ada: Principal) -> None:
