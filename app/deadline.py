@@ -21,7 +21,7 @@ class Deadline:
 
     @classmethod
     def after(cls, seconds: float, now: Callable[[], float] = time.monotonic) -> Deadline:
-        """The deadline that many seconds from now."""
+        """Return the deadline that is this many seconds away."""
         return cls(now() + seconds, now)
 
     def remaining(self) -> float:
@@ -29,5 +29,5 @@ class Deadline:
         return max(0.0, self.at - self.now())
 
     def clip(self, seconds: float) -> float:
-        """That many seconds, or what is left when that is less."""
+        """Return this many seconds, or what is left if that is less."""
         return min(seconds, self.remaining())

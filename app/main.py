@@ -62,7 +62,7 @@ async def prove_lifetimes(container: Application, settings: Settings) -> Proof:
 
 @asynccontextmanager
 async def running(container: Application, settings: Settings, *, answers: bool = True) -> AsyncIterator[None]:
-    """Everything of the process, open and proven; closed in reverse when the context ends.
+    """Open and prove everything in the process, and close it in reverse order when the context ends.
 
     Args:
         container: The container to open.
@@ -167,7 +167,7 @@ def _models(container: Application, settings: Settings) -> Iterator[Model]:
 
 
 def create_app(container: Application, settings: Settings, ready: asyncio.Event) -> FastAPI:
-    """The ASGI application of a container that runs.
+    """Return the ASGI application of a running container.
 
     Args:
         container: Open while the application is served.
@@ -183,12 +183,12 @@ def create_app(container: Application, settings: Settings, ready: asyncio.Event)
 
     @app.get("/healthz")
     async def healthz() -> dict[str, bool]:
-        """The process is alive."""
+        """Tell that the process is alive."""
         return {"ok": True}
 
     @app.get("/readyz")
     async def readyz() -> JSONResponse:
-        """The process accepts messages: it is not stopping, and its database answers and takes changes."""
+        """Tell whether messages are accepted: the process is not stopping, and its database answers and is writable."""
         why = "stopping"
         if ready.is_set():
             try:

@@ -162,7 +162,7 @@ class _Reading:
 
 
 def _composed(path: Path) -> yaml.Node:
-    """The parsed file. Raises outside of `except`: what is handled there holds parts of the file."""
+    """Return the parsed file. It raises outside of `except`, because an error handled there holds parts of the file."""
     text = _text_of(path)
     line = 1
     try:

@@ -43,14 +43,14 @@ class Setting:
 
 
 def explain(settings: Settings, file: SettingsFile) -> list[Setting]:
-    """Every value of the settings, in their order, with where it came from."""
+    """Return every value of the settings, in their order, with where it came from."""
     return [
         Setting(".".join(map(str, place)), _shown(value), _origin(file, place)) for place, value in _leaves(settings)
     ]
 
 
 def reference() -> str:
-    """The page docs/configuration.md, Markdown."""
+    """Return the page docs/configuration.md, in Markdown."""
     return "\n".join([_HEAD, *_section("", Settings)])
 
 

@@ -21,11 +21,11 @@ class SingleFlight(Generic[Key, Value]):
         self._under_way: dict[Key, asyncio.Task[Value]] = {}
 
     def __contains__(self, key: Key) -> bool:
-        """Whether the work for this key is under way, so that `join` would begin none."""
+        """Return whether the work for this key is under way, so that `join` would begin none."""
         return key in self._under_way
 
     async def join(self, key: Key, work: Callable[[], Coroutine[Any, Any, Value]]) -> Value:
-        """The outcome of the work for this key that is under way; it is begun if none is.
+        """Return the outcome of the work for this key, which is begun unless it is under way already.
 
         It is done to its end, though all who wait for it are cancelled.
 

@@ -87,7 +87,7 @@ class AuditRecorder:
         await self._rows.append([*calls, ended])
 
     def sending(self) -> SentRequest:
-        """Something is about to be sent to Google as the person, with the credential that is in use."""
+        """Return a new record of a request that is about to be sent to Google, with the credential that is in use."""
         self._run.check("The audit recorder")
         return SentRequest(self._credentials.credential_id)
 
@@ -106,7 +106,7 @@ class AuditRecorder:
         )
 
     async def sent(self, sent: SentRequest) -> None:
-        """It was sent: each call goes to the rows of the tool that made it, or outside of a tool is written at once."""
+        """Add the calls of a sent request to the rows of the tool that made them; outside of a tool, write them now."""
         tool_call = _TOOL_CALL.get()
         running = self._running.get(tool_call) if tool_call else None
         entries = [

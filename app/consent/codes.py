@@ -11,7 +11,7 @@ _SEPARATORS = {ord("-"): None, ord(" "): None}
 
 
 def new_code() -> str:
-    """A fresh code of 39 random bits; a digit is among them, so that no word is ever taken for a code."""
+    """Return a new code of 39 random bits; it has a digit, so that no word is ever taken for a code."""
     while True:
         code = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
         if _has_digit(code):
@@ -30,7 +30,7 @@ def is_given_out(code: str) -> bool:
 
 
 def is_code(typed: str, code: str) -> bool:
-    """Whether a typed code is the right one, in a time that tells nothing of how near it is."""
+    """Return whether a typed code is the right one, in a time that does not depend on how much of it is right."""
     return hmac.compare_digest(typed.encode(), code.encode())
 
 

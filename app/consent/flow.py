@@ -78,7 +78,7 @@ class Consent:
         place: Place = Place.DIRECT,
         provider: str = GOOGLE,
     ) -> str:
-        """A link by which this person can grant these scopes; returns its id.
+        """Return the id of a link by which this person can grant these scopes.
 
         For an account that is connected the link asks for what it lacks only, and counts for that account only. A link
         that is still open and covers the scopes is given again.
@@ -99,7 +99,7 @@ class Consent:
     async def ask_to_add(
         self, principal: Principal, *, alias: str | None, place: Place = Place.DIRECT, provider: str = GOOGLE
     ) -> tuple[str, frozenset[str]]:
-        """A fresh link by which this person can connect any account; its id and the OAuth scopes it asks for.
+        """Issue a link by which this person can connect any account; return its id and the OAuth scopes it asks for.
 
         It asks for what their accounts have been granted, so that the new one can do the same and one that is
         connected again loses nothing, and for what their messages wait for.

@@ -72,7 +72,7 @@ ANYWHERE = Purpose()
 
 
 def link_of(row: Columns) -> Link:
-    """The link that a whole row says."""
+    """Return the link that a complete row describes."""
     purpose = Purpose(Place(row.place), row.widens, row.alias, row.provider)
     oauth_scopes = frozenset(row.oauth_scopes.split())
     return Link(row.id, principal_of(row), oauth_scopes, LinkState(row.state), purpose, row.expires_at)

@@ -23,7 +23,7 @@ class ChannelProof(Protocol):
     """A channel at which people can sign in with a browser; one object, as long as the process."""
 
     def login_url(self, principal: Principal, *, state: str, nonce: str) -> str:
-        """Where a browser is sent to sign in as this person.
+        """Return the URL where a browser is sent to sign in as this person.
 
         Args:
             principal: Whom the sign-in has to be of.
@@ -33,7 +33,7 @@ class ChannelProof(Protocol):
         ...
 
     async def proves(self, principal: Principal, answer: Mapping[str, str], *, nonce: str) -> bool:
-        """Whether the channel says, by what the browser brought back, that it was this person who signed in.
+        """Return whether, by what the browser brought back, the channel says that this person has signed in.
 
         Raises:
             CallbackRefusedError: The answer is not the channel's, or not to this sign-in.
@@ -66,5 +66,5 @@ class Linking:
 
 
 def same_address(one: str, other: str) -> bool:
-    """Whether two verified addresses are one; case makes no difference, as with Google and Slack."""
+    """Return whether two verified addresses are the same, ignoring case as Google and Slack do."""
     return one.strip().casefold() == other.strip().casefold() != ""

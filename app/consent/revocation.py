@@ -243,7 +243,7 @@ def _of_provider(table: sa.Table, provider: str | None) -> sa.ColumnElement[bool
 
 
 def _end_links(principal: Principal, provider: str | None) -> sa.Update:
-    """No link of this person leads to a grant any more, not even one whose code Google is just being asked about."""
+    """Expire all links of this person, even one whose code is being exchanged at the moment."""
     mine = sa.and_(owned_by(consent_links, principal), _of_provider(consent_links, provider))
     return changing(consent_links, mine, _UNFINISHED, LinkState.EXPIRED)
 

@@ -277,5 +277,5 @@ class Credentials:
 
 
 def _naive_utc(posix_seconds: float) -> datetime:
-    """The form in which google-auth wants an expiry: UTC without a time zone."""
+    """Return an expiry as google-auth wants it: UTC without a time zone."""
     return datetime.fromtimestamp(posix_seconds, UTC).replace(tzinfo=None)

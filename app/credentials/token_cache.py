@@ -51,7 +51,7 @@ class TokenCache(Generic[Key, Value]):
         *,
         acceptable: Callable[[Value], bool] = lambda _: True,
     ) -> Value:
-        """The value of a key, fetched unless one is kept that is good and acceptable.
+        """Return the value of a key; fetch it unless one is kept that is good and acceptable.
 
         Raises:
             Exception: Whatever `fetch` raises.

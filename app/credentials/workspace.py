@@ -22,7 +22,7 @@ _ADDRESS = re.compile(r"[!-?A-~]+@([a-z0-9-]+(?:\.[a-z0-9-]+)+)")  # printable A
 
 
 def domain_of(email: str) -> str | None:
-    """The domain of an address, in lower case; None for what is not exactly one plain address."""
+    """Return the domain of an address in lower case, or None for anything but exactly one plain address."""
     match = _ADDRESS.fullmatch(email.lower()) if email.isascii() else None  # some letters become ASCII by lower()
     return match[1] if match else None
 
@@ -31,7 +31,7 @@ class Delegated(Protocol):
     """The service account."""
 
     async def token_for(self, subject: str, oauth_scopes: frozenset[str]) -> ProviderTokens:
-        """A token that acts as one person, for exactly these OAuth scopes."""
+        """Return a token that acts as one person, for exactly these OAuth scopes."""
         ...
 
 
@@ -113,7 +113,7 @@ class WorkspaceTokens:
         )
 
     async def refused(self, principal: Principal, credential_id: str, access_token: str) -> None:
-        """Nothing: there is no grant that could end, and the next token is another one."""
+        """Do nothing: there is no grant that could end, and the next token is another one."""
 
     async def _look_up(self, principal: Principal) -> _Address:
         directory = self._directories.get(principal.platform)

@@ -214,7 +214,7 @@ class _Cursor(AsyncAdapt_dbapi_cursor):
 
 
 def _is_passing(error: sqlite3.OperationalError) -> bool:
-    """Whether another process is in the way for a moment. A transaction that reads an old state never gets to write."""
+    """Return whether another process blocks for a moment only; a transaction with an old snapshot can never write."""
     code = error.sqlite_errorcode
     return code & 0xFF == sqlite3.SQLITE_BUSY and code != sqlite3.SQLITE_BUSY_SNAPSHOT
 

@@ -80,7 +80,7 @@ def _settings(folder: Path, with_agno: bool) -> Settings:
 
 
 def _free_port() -> int:
-    """A port that was free a moment ago; the redirect URI has to be known before the server listens."""
+    """Return a port that was free a moment ago; the redirect URI has to be known before the server listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

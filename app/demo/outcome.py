@@ -72,7 +72,7 @@ class Outcome:
         return whole and all(each.held for each in self.participants) and not self.stray_calls
 
     def as_json(self) -> dict[str, Any]:
-        """The outcome as JSON values."""
+        """Return the outcome as JSON values."""
         participants = [
             {**asdict(each), "principal": str(each.principal), "held": each.held} for each in self.participants
         ]
@@ -84,7 +84,7 @@ class Outcome:
         }
 
     def as_table(self) -> str:
-        """The transcript and the verdict as text."""
+        """Return the transcript and the verdict as text."""
         transcript = Table("s", "channel", "person", "who", "says", title="Two people on every channel, at once")
         for line in self.transcript:
             transcript.add_row(f"{line.seconds:.2f}", line.channel, line.person, line.speaker, _shorten(line.text))

@@ -174,7 +174,7 @@ def _choice(principal: Principal, conversation: str, provider: str) -> sa.Column
 
 
 async def _take_turns(connection: AsyncConnection, principal: Principal) -> None:
-    """As those who activate grants do."""
+    """Take turns with those who activate this person's grants."""
     await take_turns(connection, "grants", principal.platform, principal.tenant, principal.user)
 
 

@@ -90,7 +90,7 @@ class Grants:
         return self._open(principal, row) if row is not None else None
 
     async def find_ending(self, principal: Principal, grant_id: str) -> Grant | None:
-        """This grant of the person's if it is being ended, or None; for ending it at Google and nothing else.
+        """Return this grant of the person if it is being ended, or None; use it only to end it at Google.
 
         Raises:
             SealError: As for `find`.

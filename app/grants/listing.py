@@ -33,7 +33,7 @@ class ConnectedAccount:
 
 
 async def connected(database: Database) -> list[ConnectedAccount]:
-    """Every grant, by its person; the sealed tokens are not even read."""
+    """Return every grant, by its person; the sealed tokens are not even read."""
     columns = [column for column in grants.c if column is not grants.c.sealed_tokens]
     query = sa.select(*columns).order_by(grants.c.platform, grants.c.tenant, grants.c.user_id, grants.c.created_at)
     async with database.reading() as connection:

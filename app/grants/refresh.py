@@ -142,7 +142,7 @@ class Refresher:
                     return renewed
 
     async def _refresh_with(self, lease: RefreshLease, grant: Grant, begin_before: float) -> Grant | None:
-        """The grant, renewed under this lease; None, and Google is not asked, when too much of it has gone by."""
+        """Refresh the grant under this lease, or return None without asking if too little of the lease is left."""
         give_back = self._leases.release
         try:
             current = await self._current(grant)

@@ -68,7 +68,7 @@ class RefreshLeases:
         self._pause_seconds = pause_seconds
 
     async def take(self, grant: Grant) -> RefreshLease | None:
-        """A lease for this grant, or None while somebody else holds it.
+        """Return a lease for this grant, or None while somebody else holds one.
 
         Read the grant again before it is refreshed: whoever held the lease before may have done so.
 

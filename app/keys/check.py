@@ -28,7 +28,7 @@ async def check_key_ring(database: Database, key_ring: KeyRing) -> None:
 
 
 async def check_or_begin(database: Database, key_ring: KeyRing) -> None:
-    """The same, and each key that is new leaves a proof, by which an empty database knows it again too.
+    """Check the key ring as `check_key_ring` does, and store a proof of each new key for later checks.
 
     The proof of a key stays when the key goes, so that its id is never used for another one.
 
@@ -43,7 +43,7 @@ async def check_or_begin(database: Database, key_ring: KeyRing) -> None:
 
 
 async def _check(connection: AsyncConnection, key_ring: KeyRing) -> list[str]:
-    """The keys of the ring that fit and have left no proof yet."""
+    """Return the keys that have no proof yet, once every key of the ring is known to fit."""
     for sealed, value in await one_of_each(connection, lambda sealed: ~sealed.sealed_with(*key_ring.key_ids)):
         raise _missing(key_id_of(value), str(sealed), key_ring)
     proofs = {row.id: row.proof for row in await connection.execute(sa.select(key_checks).order_by(key_checks.c.id))}
@@ -69,7 +69,7 @@ def _proves(key_ring: KeyRing, key_id: str, proof: str) -> bool:
 
 
 async def _fits(connection: AsyncConnection, key_ring: KeyRing, key_id: str) -> bool:
-    """Whether the key opens something that a key of its name has sealed, or there is no such thing."""
+    """Return whether the key opens something that a key of this name has sealed, or nothing is sealed with it."""
     holding = await one_of_each(connection, lambda sealed: sealed.sealed_with(key_id))
     for sealed, _ in holding:
         rows = await connection.execute(sealed.rows(sealed.sealed_with(key_id)).limit(_SAMPLES))

@@ -30,7 +30,7 @@ class KeyFile:
         self._seen: tuple[int, ...] | None = None
 
     def read_or_make(self) -> dict[str, bytes]:
-        """The keys; an absent file is made with one fresh key, readable by its owner alone.
+        """Return the keys; if there is no file, make one with a new key that only its owner can read.
 
         Two processes that start together end up with the same key: the file appears whole, once.
 
@@ -43,7 +43,7 @@ class KeyFile:
         return self.read()
 
     def read(self) -> dict[str, bytes]:
-        """The keys as they are now; a file that is gone is not made again.
+        """Return the current keys; a file that is gone is not made again.
 
         Raises:
             SettingsError: As for `read_or_make`.
@@ -52,11 +52,11 @@ class KeyFile:
         return decode_keys(self._read())
 
     def changed(self) -> bool:
-        """Whether the file is another one than was read last."""
+        """Return whether the file has changed since it was last read."""
         return self._look() != self._seen
 
     def age_seconds(self, now: float) -> float:
-        """How long ago the file was changed last.
+        """Return how many seconds ago the file was last changed.
 
         Raises:
             SettingsError: It is gone.
@@ -65,7 +65,7 @@ class KeyFile:
             return now - self.path.stat().st_mtime
 
     def add_primary(self) -> str:
-        """Put a fresh key first, the others stay behind it; returns its id, which no key here ever had."""
+        """Put a new key before the others, and return its id, which no key here ever had."""
         with self._told(), self._locked():
             keys = self._read()
             numbers = [int(number[1]) for key_id in keys if (number := _NUMBERED.fullmatch(key_id))]
@@ -128,7 +128,7 @@ class KeyFile:
 
 @contextmanager
 def _draft(path: Path, keys: Mapping[str, str]) -> Iterator[str]:
-    """A file beside `path` that only its owner may read, complete on the disk; its new name survives a power cut."""
+    """Yield a file beside `path`, complete on the disk and readable by its owner only; its new name is durable too."""
     number, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(number, "w", encoding="utf-8") as file:
@@ -147,7 +147,7 @@ def _draft(path: Path, keys: Mapping[str, str]) -> Iterator[str]:
 
 
 def make_key() -> str:
-    """A fresh key, 32 random bytes in base64."""
+    """Return a new key, 32 random bytes in base64."""
     return base64.b64encode(os.urandom(KEY_BYTES)).decode()
 
 

@@ -29,11 +29,11 @@ class KeySource(Protocol):
     """Where the keys of a ring come from, when it may change while the process runs."""
 
     def changed(self) -> bool:
-        """Whether it is another one than was read last."""
+        """Return whether the keys have changed since they were last read."""
         ...
 
     def read(self) -> Mapping[str, bytes]:
-        """The keys as they are now."""
+        """Return the current keys."""
         ...
 
 
@@ -75,7 +75,7 @@ class KeyRing:
         return self.seal_with(next(iter(self._keys)), plaintext, *bindings)
 
     def seal_with(self, key_id: str, plaintext: str, *bindings: str) -> str:
-        """The same with one certain key of the ring."""
+        """Encrypt a text as `seal` does, with a certain key of the ring."""
         nonce = os.urandom(_NONCE_BYTES)
         ciphertext = self._keys[key_id].cipher.encrypt(nonce, plaintext.encode(), _bind(key_id, bindings))
         return f"{prefix_of(key_id)}{base64.urlsafe_b64encode(nonce + ciphertext).decode()}"
@@ -120,18 +120,18 @@ class KeyRing:
 
 
 def prefix_of(key_id: str) -> str:
-    """How everything begins that was sealed with this key."""
+    """Return the beginning of every value that is sealed with this key."""
     return f"{_FORMAT}.{key_id}."
 
 
 def key_id_of(sealed: str) -> str:
-    """The id of the key that a value says it was sealed with; what is no sealed value has none, and gives ""."""
+    """Return the id of the key that a value says it was sealed with, or "" if it is no sealed value."""
     parts = sealed.split(".")
     return parts[1] if len(parts) == 3 and parts[0] == _FORMAT and _KEY_ID.fullmatch(parts[1]) else ""
 
 
 def open_key_ring(encoded: Mapping[str, str] | None, file: Path | None) -> KeyRing:
-    """The key ring of keys in base64, or else of a file, which it follows.
+    """Return a key ring of keys in base64, or else of a file, whose changes it follows.
 
     Raises:
         SettingsError: There is no key, or one is no key; or the file cannot be read or made.

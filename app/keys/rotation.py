@@ -47,7 +47,7 @@ class Rotation:
         self._batch_rows = batch_rows
 
     async def counts(self) -> dict[str, int]:
-        """How many values are sealed with each key of the ring, the first key first."""
+        """Count the values that are sealed with each key of the ring; the first key comes first."""
         key_ids = self._key_ring.key_ids
         async with self._database.reading() as connection:
             counts = await count_by_key(connection, key_ids)

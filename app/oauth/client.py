@@ -274,7 +274,10 @@ class OAuthProvider:
         return (_account(whoami, json_object(response.content)) if response.status_code == 200 else None) or NOBODY
 
     async def _delete_grant(self, url: str, token: str) -> None:
-        """https://docs.github.com/en/rest/apps/oauth-applications#delete-an-app-authorization; 404 and 422: no such."""
+        """Delete the grant of a token, if there is one.
+
+        https://docs.github.com/en/rest/apps/oauth-applications#delete-an-app-authorization
+        """
         pair = base64.b64encode(f"{self._client_id}:{self._client_secret}".encode()).decode()
         headers = {"Accept": "application/vnd.github+json", "Authorization": f"Basic {pair}"}
         response = await send(self._http, self.title, "DELETE", url, headers, {"access_token": token}, "a revocation")

@@ -120,7 +120,7 @@ def check_files(place: str, parameters: Iterable[str], schema: Mapping[str, Any]
 
 
 def _properties(schema: object) -> Iterator[str]:
-    """The names of all properties in a JSON schema, those of nested objects included."""
+    """Yield the names of all properties in a JSON schema, including those of nested objects."""
     if isinstance(schema, dict):
         properties = schema.get("properties")
         yield from properties if isinstance(properties, dict) else ()

@@ -17,7 +17,7 @@ _THREADS_OF_NOBODY = 8  # for short calls outside every scope, such as looking u
 
 
 def open_threads(scopes: int) -> ThreadPoolExecutor:
-    """A pool in which no scope waits for the threads of another one, while no more than so many are open."""
+    """Return a pool in which no scope waits for the threads of another, as long as at most this many are open."""
     return ThreadPoolExecutor(scopes * THREADS_OF_A_SCOPE + _THREADS_OF_NOBODY, thread_name_prefix="scope")
 
 

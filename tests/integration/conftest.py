@@ -13,14 +13,14 @@ from tests.fakes.consent import Browser, ConsentServer, open_consent_server
 
 @pytest.fixture
 async def server(database: Database, key_ring: KeyRing) -> AsyncIterator[ConsentServer]:
-    """The pages and Google, served."""
+    """Yield the pages and Google, served."""
     async with open_consent_server(database, key_ring) as found:
         yield found
 
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    """Whoever's browser consents."""
+    """Yield the browser of whoever consents."""
     found = Browser()
     yield found
     await found.http.aclose()

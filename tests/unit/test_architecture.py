@@ -334,6 +334,22 @@ def unexplained(root: Path) -> list[str]:
     ]
 
 
+NO_VERB = "A An As Every Everything How It No Nothing Something That The This What When Where Whether"
+
+
+def without_verb(root: Path) -> list[str]:
+    """Return each function, as ``module:line``, whose docstring does not begin with a verb; properties may be nouns."""
+    return [
+        f"{module}:{node.lineno}"
+        for module, path in modules(root)
+        for node in _statements(_parsed(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and not any("property" in ast.unparse(decorator) for decorator in node.decorator_list)
+        and (docstring := ast.get_docstring(node)) is not None
+        and (docstring.split()[0].rstrip(",:;.") in NO_VERB.split() or docstring.startswith("http"))
+    ]
+
+
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -377,6 +393,32 @@ def test_a_long_module_says_why() -> None:
 def test_every_public_name_is_explained() -> None:
     """Every public module, class, function and method has a docstring."""
     assert unexplained(ROOT) == []
+
+
+def test_a_functions_docstring_begins_with_a_verb() -> None:
+    """No docstring of a function is a noun, a question or a bare link."""
+    assert without_verb(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ('def name():\n    """The name."""', ["app.some:1"]),
+        ('def name():\n    """Whether it is named."""', ["app.some:1"]),
+        ('def name():\n    """https://example.org/name"""', ["app.some:1"]),
+        ('class Name:\n    """A name."""\n    def _name(self):\n        """A name."""', ["app.some:3"]),
+        ('def outer():\n    async def inner():\n        """A name."""', ["app.some:2"]),
+        ('class Name:\n    @property\n    def name(self):\n        """The name."""', []),
+        ('def name():\n    """Return the name."""', []),
+        ("def name(): ...", []),
+    ],
+)
+def test_a_docstring_without_a_verb_is_found(tmp_path: Path, code: str, found: list[str]) -> None:
+    """A function is reported with its place, wherever it is defined."""
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app/some.py").write_text(code)
+
+    assert without_verb(tmp_path) == found
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ class AccountApi:
         return self._called(request, "", lambda account: {"id": 1000 + self._accounts.index(account), "login": account})
 
     async def _test(self, request: Request) -> Response:
-        """https://docs.slack.dev/reference/methods/auth.test."""
+        """Answer as https://docs.slack.dev/reference/methods/auth.test does."""
         if (grant := self._grant(request)) is None:
             return JSONResponse(_WRONG_TOKEN)
         user = {"user": grant.account, "user_id": f"U{grant.account}", "team": TEAM["name"], "team_id": TEAM["id"]}

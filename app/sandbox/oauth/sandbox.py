@@ -200,7 +200,7 @@ class OAuthSandbox:
         return Response(status_code=200)  # RFC 7009 section 2.2: also where there is no such token
 
     async def _revoke_bearer(self, request: Request) -> Response:
-        """https://docs.slack.dev/reference/methods/auth.revoke."""
+        """Revoke a token as https://docs.slack.dev/reference/methods/auth.revoke does."""
         if self.failure is not None:
             return Response(status_code=self.failure)
         grant = self.state.find(request.headers.get("authorization", "").removeprefix("Bearer "), self._now())
@@ -208,7 +208,10 @@ class OAuthSandbox:
         return JSONResponse({"ok": True, "revoked": True} if grant else {"ok": False, "error": "invalid_auth"})
 
     async def _delete_grant(self, request: Request) -> Response:
-        """https://docs.github.com/en/rest/apps/oauth-applications: under a living access token, and no other one."""
+        """Delete a grant by an access token that is still valid, and by no other.
+
+        https://docs.github.com/en/rest/apps/oauth-applications#delete-an-app-authorization
+        """
         if self.failure is not None:
             return Response(status_code=self.failure)
         known = request.path_params["client_id"] == self._client.client_id and self._client.is_basic(request)

@@ -63,7 +63,7 @@ class SlackFiles:
         del self.by_id[file_id]
 
     def info(self, arguments: Mapping[str, Any], root: str) -> dict[str, Any]:
-        """https://docs.slack.dev/reference/methods/files.info; `root` is the address of this Slack."""
+        """Return what https://docs.slack.dev/reference/methods/files.info does; `root` is the address of this Slack."""
         file = self.by_id.get(str(arguments.get("file")))
         if file is None:
             raise SlackError("file_not_found")

@@ -39,7 +39,7 @@ class AgentSessions:
         self.by_thread: dict[tuple[str, str], AgentSession] = {}
 
     def set_status(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
-        """https://docs.slack.dev/reference/methods/agents.sessions.setStatus"""
+        """Set a status as https://docs.slack.dev/reference/methods/agents.sessions.setStatus does."""
         if not self._declaration.is_agent:
             raise SlackError("no_permission")
         channel, place = self._places.find(arguments.get("channel_id"), workspace)

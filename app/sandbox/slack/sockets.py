@@ -128,7 +128,7 @@ class SlackSockets:
             transport.abort()
 
     async def _open(self, request: Request) -> Response:
-        """https://docs.slack.dev/reference/methods/apps.connections.open"""
+        """Return the address of a new WebSocket: https://docs.slack.dev/reference/methods/apps.connections.open."""
         token = bearer_of(request.headers.get("authorization"))
         async with request.form() as form:
             in_body = "token" in form or "token" in request.query_params

@@ -41,7 +41,7 @@ class SlackStreams:
         return self.now() - self._began.get(ts, float("-inf")) < STREAM_SECONDS
 
     def start(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
-        """https://docs.slack.dev/reference/methods/chat.startStream; a channel needs to know for whom."""
+        """Begin a message; a channel has to say for whom: https://docs.slack.dev/reference/methods/chat.startStream."""
         if not isinstance(arguments.get("thread_ts"), str):
             raise SlackError("invalid_arguments")
         if not str(arguments.get("channel")).startswith("D"):
@@ -54,7 +54,7 @@ class SlackStreams:
         return {"channel": post.channel, "ts": post.ts}
 
     def append(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
-        """https://docs.slack.dev/reference/methods/chat.appendStream."""
+        """Add text to a message: https://docs.slack.dev/reference/methods/chat.appendStream."""
         post, text = self._open(arguments, workspace), _markdown(arguments)
         if not text:
             raise SlackError("no_text")
@@ -62,7 +62,7 @@ class SlackStreams:
         return {"channel": post.channel, "ts": post.ts}
 
     def stop(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
-        """https://docs.slack.dev/reference/methods/chat.stopStream."""
+        """Finish a message: https://docs.slack.dev/reference/methods/chat.stopStream."""
         post = self._open(arguments, workspace)
         changed = replace(
             post,
@@ -75,7 +75,7 @@ class SlackStreams:
         return {"channel": post.channel, "ts": post.ts, "message": {"text": changed.text, "ts": post.ts}}
 
     def set_status(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
-        """https://docs.slack.dev/reference/methods/assistant.threads.setStatus; an empty status clears it."""
+        """Set a status, or clear it: https://docs.slack.dev/reference/methods/assistant.threads.setStatus."""
         _, place = self._places.find(arguments.get("channel_id"), workspace)
         thread, status = arguments.get("thread_ts"), arguments.get("status")
         if not isinstance(thread, str) or thread not in place.messages:

@@ -52,7 +52,7 @@ class SlackUploads:
         self.route = Route("/upload/v1/{secret}", self._take, methods=["POST"])
 
     def get_url(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
-        """https://docs.slack.dev/reference/methods/files.getUploadURLExternal."""
+        """Return where to upload a file: https://docs.slack.dev/reference/methods/files.getUploadURLExternal."""
         name, length = str(arguments.get("filename") or ""), str(arguments.get("length") or "")
         if not name or not length.isdecimal() or int(length) == 0:
             raise SlackError("missing_argument")
@@ -65,7 +65,7 @@ class SlackUploads:
         return {"upload_url": f"{arguments['root']}/upload/v1/{secret}", "file_id": ticket.file_id}
 
     def complete(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
-        """https://docs.slack.dev/reference/methods/files.completeUploadExternal; an upload is completed once."""
+        """Share uploads, each once: https://docs.slack.dev/reference/methods/files.completeUploadExternal."""
         listed = arguments.get("files")
         try:
             listed = json.loads(listed) if isinstance(listed, str) else listed

@@ -52,7 +52,7 @@ class Mailbox:
         self._labels_made = 0
 
     def __iter__(self) -> Iterator[MailboxMessage]:
-        """The messages, trash and drafts included, newest first."""
+        """Iterate over the messages, trash and drafts included, newest first."""
         return iter(self.messages)
 
     def __len__(self) -> int:
