@@ -125,6 +125,7 @@ class Database:
         self._reading.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._group.close()
                 if self._straight is not None:
                     await self._straight.close()
                 await self._engine.dispose()

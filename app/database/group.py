@@ -21,7 +21,6 @@ class _Group:
     """Transactions that are committed together; lives until then.
 
     Attributes:
-        commit: The task that commits them.
         ended: Set once they are committed, or lost.
         lost: What all of them were lost to; None until then.
     """
@@ -29,7 +28,6 @@ class _Group:
     connection: AsyncConnection
     transaction: AsyncTransaction
     sqlite: Any
-    commit: asyncio.Task[None] = field(init=False)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     lost: Exception | None = None
 
@@ -72,6 +70,12 @@ class GroupCommit:
         self._engine = engine
         self._turn = _Turn()
         self._group: _Group | None = None
+        self._commits: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        """Wait until everything is committed, even for writers that were cancelled meanwhile."""
+        if self._commits:
+            await asyncio.wait(self._commits)
 
     @asynccontextmanager
     async def writing(self, check: Callable[[], None]) -> AsyncIterator[AsyncConnection]:
@@ -109,7 +113,9 @@ class GroupCommit:
             raise
         group = self._group = _Group(connection, transaction, sqlite)
         # It knows nobody's request: it is as much that of the others.
-        group.commit = asyncio.create_task(self._commit(group), context=Context())
+        commit = asyncio.create_task(self._commit(group), context=Context())
+        self._commits.add(commit)
+        commit.add_done_callback(self._commits.discard)
         return group
 
     @contextmanager

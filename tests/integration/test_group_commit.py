@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,8 @@ from app.database.tables import api_tokens
 from app.principal import Principal
 from tests.fakes.databases import SqliteDatabases
 from tests.integration.test_database import ids, token_of
+
+PATIENCE_SECONDS = 120.0
 
 
 @pytest.fixture
@@ -133,6 +136,39 @@ async def test_who_is_cancelled_while_waiting_holds_up_nobody(
     await _write(sqlite, ada, "last")
 
     assert {"04", "05", "last"} <= set(await ids(sqlite))
+
+
+async def test_closing_waits_for_the_commit_of_cancelled_writers(
+    sqlite: Database, ada: Principal, grace: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If both writers of a commit are cancelled meanwhile, the database is closed only once they are committed."""
+    begun, may_end = threading.Event(), threading.Event()
+
+    def commit(connection: Any) -> None:
+        def slowly() -> None:
+            begun.set()
+            assert may_end.wait(PATIENCE_SECONDS)
+            connection.sqlite.commit()
+
+        connection._in_thread(slowly)
+
+    monkeypatch.setattr("app.database.sqlite._Connection.commit", commit)
+    writing = [asyncio.create_task(_write(sqlite, person, name)) for person, name in ((ada, "a"), (grace, "b"))]
+    await asyncio.to_thread(begun.wait, PATIENCE_SECONDS)
+    for task in writing:
+        task.cancel()
+    await asyncio.wait(writing)
+    closing = asyncio.create_task(sqlite.close())
+    for _ in range(10):
+        await asyncio.sleep(0)
+    closed_early = closing.done()
+    may_end.set()
+    await closing
+
+    assert all(task.cancelled() for task in writing)
+    assert not closed_early
+    with sqlite3.connect(str(sqlite.url.database)) as other:
+        assert other.execute("SELECT id FROM api_tokens ORDER BY id").fetchall() == [("a",), ("b",)]
 
 
 async def test_a_commit_that_fails_fails_everybody_in_it(
