@@ -7,6 +7,8 @@ import functools
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, Generic, TypeVar
 
+from app.supervisor import cancel
+
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
@@ -50,9 +52,7 @@ class SingleFlight(Generic[Key, Value]):
         if not under_way:
             return
         _, late = await asyncio.wait(under_way, timeout=patience_seconds)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        await cancel(late)
 
     def _land(self, key: Key, task: asyncio.Task[Value]) -> None:
         del self._under_way[key]

@@ -7,7 +7,7 @@ import logging
 import traceback
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 log = logging.getLogger(__name__)
@@ -41,8 +41,7 @@ class Supervisor:
                 await task()
             except Exception as error:
                 log.error("the task %s died and is restarted: %s", name, describe_crash(error))
-            this = asyncio.current_task()
-            if this is not None and this.cancelling():
+            if _cancellations():
                 return  # it was cancelled, and died of another error meanwhile
             self.restarts[name] += 1
             await asyncio.sleep(self._pause_seconds)
@@ -90,15 +89,20 @@ class Rounds:
 
 async def _crash_of(work: Awaitable[object]) -> str | None:
     """Await `work` and return a description of its error, or None."""
-    this, crash = asyncio.current_task(), None
-    cancelled_before = this.cancelling() if this is not None else 0
+    crash, cancelled_before = None, _cancellations()
     try:
         await work
     except Exception as error:
         crash = describe_crash(error)
-    if this is not None and this.cancelling() > cancelled_before:
+    if _cancellations() > cancelled_before:
         raise asyncio.CancelledError
     return crash
+
+
+def _cancellations() -> int:
+    """Return how often the current task has been cancelled."""
+    task = asyncio.current_task()
+    return task.cancelling() if task is not None else 0
 
 
 def describe_crash(error: BaseException) -> str:
@@ -114,3 +118,16 @@ async def cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
     for task in cancelled:
         task.cancel()
     await asyncio.gather(*cancelled, return_exceptions=True)
+    for task in cancelled:
+        forget_cancellation(task)
+
+
+def forget_cancellation(task: asyncio.Task[Any]) -> None:
+    """Have an ended task drop the CancelledError that it keeps, if it was cancelled.
+
+    The error leads to the frames of the task, and if one of them leads back to the task, all that they hold would stay
+    in memory until the garbage collector runs.
+    """
+    if task.cancelled():
+        with suppress(asyncio.CancelledError):
+            task.result()  # hands the error over: https://docs.python.org/3/library/asyncio-task.html

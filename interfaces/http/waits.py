@@ -11,6 +11,7 @@ from fastapi import Request
 
 from app.errors import OverLimitError
 from app.principal import Principal
+from app.supervisor import cancel
 
 
 class Waits:
@@ -59,8 +60,7 @@ async def hanging_up(request: Request, notify: Callable[[], None]) -> AsyncItera
     try:
         yield task
     finally:
-        task.cancel()
-        await asyncio.wait([task])
+        await cancel([task])
 
 
 async def _hung_up(request: Request) -> None:

@@ -1,12 +1,28 @@
-"""Waits for objects that are about to be freed."""
+"""Objects that have to be freed without the cyclic collector."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import weakref
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
+
+
+class Belonging:
+    """Stands for what a run holds, such as a person's credentials."""
+
+
+@contextmanager
+def without_the_collector() -> Iterator[None]:
+    """Disable the cyclic collector, so that only objects without any reference are freed."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 async def fading(references: Iterable[weakref.ref[Any]], seconds: float = 30.0) -> None:

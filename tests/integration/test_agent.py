@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -28,7 +26,7 @@ from app.principal import Principal
 from app.toolkits.toolkit import Effect, tool
 from containers.testing import answering, call, prompts, scripted
 from tests.fakes.assistants import Letters
-from tests.fakes.fading import fading
+from tests.fakes.fading import fading, without_the_collector
 from tests.fakes.sandbox import READ, SEND
 from tests.fakes.studio import Studio
 
@@ -400,16 +398,6 @@ async def test_a_stopped_run_shows_no_text(database: Database, ada: Principal) -
     assert "shouted" not in repr(outcome)
 
 
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
 async def _end(studio: Studio, message: StoredMessage, how: str) -> list[weakref.ref[Any]]:
     """Have a run end in the given way, and return weak references to its agent and toolkit."""
 
@@ -437,7 +425,7 @@ async def test_an_ended_run_leaves_nothing_behind(database: Database, ada: Princ
     studio.tokens.grant(ada, READ)
     message = await studio.message(ada)
 
-    with _without_collector():
+    with without_the_collector():
         references = await _end(studio, message, how)
         await fading(references)
 

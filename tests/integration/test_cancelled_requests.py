@@ -16,7 +16,7 @@ import pytest
 from app.connections.discovery_network import DiscoveryTransport, open_discovery_client
 from app.network import open_client, open_transport
 from interfaces.slack.http import SlackHttp
-from tests.isolation.crowd import without_the_collector
+from tests.fakes.fading import Belonging, without_the_collector
 
 KEPT, STEPS, TURNS = 4, 20, 50
 Get = Callable[[str], Awaitable[object]]
@@ -102,10 +102,6 @@ async def slacks() -> AsyncIterator[Get]:
     async with http.opened():
         assert http.session is not None
         yield http.session.get
-
-
-class Belonging:
-    """Stands for what a run holds: a person's credentials."""
 
 
 async def run(get: Get, url: str, held: weakref.WeakSet[Belonging]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
+from collections import Counter
 from collections.abc import AsyncIterator
 from functools import partial
 
@@ -20,6 +22,7 @@ from app.principal import Principal
 from containers.testing import answering, call, prompts, scripted
 from tests.fakes.assistants import Post
 from tests.fakes.core_server import CoreServer, until
+from tests.fakes.fading import Belonging, fading, without_the_collector
 
 MINUTE = 60.0
 
@@ -226,6 +229,48 @@ async def test_a_server_that_stops_waits_for_a_sign_that_the_next_try_has_cancel
     assert {*slow.ended} == {ada, grace}
     assert server.channel.texts(ada) == ["answer to ada asks"]
     assert server.channel.texts(grace) == ["answer to grace asks"]
+
+
+@pytest.mark.parametrize("busy", [set(), {"ada", "grace"}], ids=["answered", "tried again"])
+async def test_a_sign_that_is_cancelled_keeps_nothing(
+    database: Database,
+    key_ring: KeyRing,
+    ada: Principal,
+    grace: Principal,
+    monkeypatch: pytest.MonkeyPatch,
+    busy: set[str],
+) -> None:
+    """What a call held that was showing a sign is freed without the collector when the answer or next try ends it."""
+    held, shown, people = weakref.WeakSet[Belonging](), Counter[Principal](), {"ada": ada, "grace": grace}
+
+    async def model(messages: list[ModelMessage]) -> str:
+        name = prompts(messages)[-1].split()[0]
+        await until(lambda: shown[people[name]])
+        if name in busy:
+            raise ModelHTTPError(503, "model")
+        return "answered"
+
+    async def show(message: StoredMessage, doing: str | None) -> None:
+        belonging = Belonging()
+        held.add(belonging)
+        shown[message.principal] += 1
+        await asyncio.Event().wait()
+
+    server = CoreServer(database, key_ring, model=answering(model), first_sign_seconds=0.0)
+    monkeypatch.setattr(server.channel, "show_working", show)
+    with without_the_collector():
+        async with server.working():
+            for name, person in people.items():
+                await server.say(person, f"{name} asks", name)
+            if busy:
+                await until(lambda: min(shown[ada], shown[grace]) >= 2)
+                busy.clear()
+                server.clock.now += MINUTE
+            await until(lambda: server.channel.texts(ada) and server.channel.texts(grace))
+        await fading(map(weakref.ref, held))
+
+    assert min(shown[ada], shown[grace]) >= 1
+    assert not [*held]
 
 
 @pytest.mark.parametrize("failure", [UnavailableError("busy"), TimeoutError(), RuntimeError("secret")])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import weakref
 from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from typing import Any
@@ -16,6 +17,7 @@ from pydantic_ai.messages import ModelMessage
 from app.database.database import Database
 from app.delivery.store.inbox import Upcoming
 from app.delivery.work.answering import referenced
+from app.delivery.work.runs import RunningMessage
 from app.delivery.work.worker import CRASHED, INTERRUPTED
 from app.errors import UnavailableError
 from app.keys.ring import KeyRing
@@ -23,7 +25,7 @@ from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal
 from containers.testing import answering, prompts
 from tests.fakes.core_server import CoreServer, inbound, until
-from tests.fakes.fading import fading
+from tests.fakes.fading import fading, without_the_collector
 from tests.fakes.leaping import LeapingClock
 from tests.fakes.sandbox import SEND
 
@@ -285,6 +287,31 @@ async def test_an_interrupted_message_is_answered_later(
     assert not worker.interrupt(said[0].message_id)
 
 
+async def test_a_run_that_is_cancelled_before_it_begins_is_handed_back(
+    server: CoreServer, says: Says, ada: Principal, grace: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a message is answered at once, not only when the scan finds it or its lease expires; nothing is kept."""
+    add, cancelled = server.runs.add, dict[str, weakref.ref[asyncio.Task[None]]]()
+
+    def add_and_cancel(run: RunningMessage) -> None:
+        add(run)
+        if run.message.message_id not in cancelled:
+            cancelled[run.message.message_id] = weakref.ref(run.task)
+            assert run.cancel()
+
+    monkeypatch.setattr(server.runs, "add", add_and_cancel)
+    with without_the_collector():
+        async with server.working(scan_seconds=3600.0, attempts=1):
+            said = [await server.say(ada, "a", "a"), await server.say(grace, "g", "g")]
+            await _all_ended(server, said)
+        await fading(cancelled.values())
+
+    assert cancelled.keys() == {message.message_id for message in said}
+    assert not any(task() for task in cancelled.values())
+    assert sorted(says.began) == ["a", "g"]
+    assert (server.channel.texts(ada), server.channel.texts(grace)) == (["answer to a"], ["answer to g"])
+
+
 async def test_a_message_that_is_interrupted_too_often_is_given_up(
     server: CoreServer, says: Says, ada: Principal, grace: Principal
 ) -> None:
@@ -404,9 +431,7 @@ async def test_an_ended_message_leaves_no_agent_behind(
     """The agent of an ended message is freed before its reply is sent, without the cyclic garbage collector."""
     says.before["a 1"] = {"answered": _soon, "crashed": _crash, "interrupted": _never}[how]
     server.channel.gate.clear()
-    gc.collect()
-    gc.disable()
-    try:
+    with without_the_collector():
         async with server.working(attempts=1) as worker:
             message = await server.say(ada, "a 1", "a")
             await until(lambda: says.began)
@@ -418,8 +443,6 @@ async def test_an_ended_message_leaves_no_agent_behind(
             assert [agent() for agent in server.agents] == [None]
             server.channel.gate.set()
             await until(lambda: server.channel.sent)
-    finally:
-        gc.enable()
 
 
 async def _crash() -> None:

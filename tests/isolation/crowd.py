@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import random
 from collections import Counter
-from collections.abc import Awaitable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import httpx2
@@ -132,14 +130,3 @@ async def side_by_side(work: Iterable[Awaitable[object]], slots: int = 8) -> Non
 def all_channels(environment: Environment) -> InterfacesSettings:
     """Return the interfaces of an environment, with Telegram, and with HTTP that acknowledges almost at once."""
     return with_telegram(environment, with_http(environment.settings, wait_seconds=0.01))
-
-
-@contextmanager
-def without_the_collector() -> Iterator[None]:
-    """Disable the cyclic collector, so that only objects without any reference are freed."""
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()

@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import weakref
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 import pytest
 import sqlalchemy as sa
 
 from app.database.database import Database
-from tests.fakes.fading import fading
-
-
-class Belonging:
-    """An object that belongs to a person."""
-
-
-@pytest.fixture
-def no_collector() -> Iterator[None]:
-    """Disable the cyclic collector, so that only objects without any reference are freed."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
+from tests.fakes.fading import Belonging, fading, without_the_collector
 
 
 async def ask_for(database: Database, statement: str, made: list[weakref.ref[Belonging]]) -> None:
@@ -53,16 +39,16 @@ async def interrupt(database: Database, made: list[weakref.ref[Belonging]]) -> N
         was_interrupted = task.cancelled()
 
 
-@pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("end", [fail, interrupt])
 async def test_a_query_that_ends_early_keeps_nothing(
     database: Database, end: Callable[[Database, list[weakref.ref[Belonging]]], Awaitable[None]]
 ) -> None:
     """A query that fails or is cancelled keeps no object alive, although SQLAlchemy stores the error in a frame."""
     made: list[weakref.ref[Belonging]] = []
-    for _ in range(3):
-        await end(database, made)
-    await fading(made)
+    with without_the_collector():
+        for _ in range(3):
+            await end(database, made)
+        await fading(made)
 
     assert len(made) >= 3
     assert not any(reference() for reference in made)

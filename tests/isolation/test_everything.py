@@ -41,11 +41,12 @@ from app.toolkits.calendar import CalendarToolkit
 from interfaces.web.interface import callback_url
 from tests.fakes.databases import Databases
 from tests.fakes.environment import open_environment
+from tests.fakes.fading import without_the_collector
 from tests.fakes.hub import CLIENT_ID, SECRET, settings_of
 from tests.fakes.mcp_server import PersonalOffice, serving
 from tests.fakes.server import GMAIL_SCOPES, Server, own_markers
 from tests.isolation.census import Census
-from tests.isolation.crowd import DELIVERY, Crowd, all_channels, side_by_side, without_the_collector
+from tests.isolation.crowd import DELIVERY, Crowd, all_channels, side_by_side
 from tests.isolation.members import Delivery, Member, some_group
 from tests.isolation.watch import Watch
 

@@ -36,8 +36,9 @@ from containers.application import Application
 from containers.scopes import Scoped
 from tests.fakes.databases import Databases
 from tests.fakes.environment import open_environment
+from tests.fakes.fading import without_the_collector
 from tests.fakes.leaping import end_limit, limits_of
-from tests.isolation.crowd import DELIVERY, HANGING_SECONDS, Crowd, all_channels, side_by_side, without_the_collector
+from tests.isolation.crowd import DELIVERY, HANGING_SECONDS, Crowd, all_channels, side_by_side
 from tests.isolation.members import PLATFORMS, Delivery, Member, some_group
 from tests.isolation.watch import Verdict, Watch
 

@@ -18,8 +18,9 @@ from app.toolkits.drive import DriveToolkit
 from app.toolkits.gmail import GmailToolkit
 from containers.application import Application
 from tests.fakes.environment import open_environment
+from tests.fakes.fading import without_the_collector
 from tests.fakes.server import Server, own_markers
-from tests.isolation.crowd import DELIVERY, side_by_side, without_the_collector
+from tests.isolation.crowd import DELIVERY, side_by_side
 from tests.isolation.watch import Watch
 
 PEOPLE = 40

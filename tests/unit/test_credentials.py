@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import pickle
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import httplib2
@@ -31,7 +30,7 @@ from app.keys.ring import KeyRing
 from app.principal import Principal
 from tests.fakes.core_server import until
 from tests.fakes.credentials import TokenEndpoint, connect, google_tokens, invalid_grant, unavailable
-from tests.fakes.fading import fading
+from tests.fakes.fading import fading, without_the_collector
 from tests.fakes.leaks import everything_in
 from tests.fakes.providers import google_alone
 from tests.fakes.sandbox import READ, SEND, Clock
@@ -87,17 +86,6 @@ async def call(handed: GoogleCredentials, api: Api) -> str:
     http = AuthorizedHttp(handed, http=api, max_refresh_attempts=1)
     _, body = await asyncio.to_thread(http.request, "https://api.example/")
     return str(body.decode())
-
-
-@contextmanager
-def without_collector() -> Iterator[None]:
-    """Disable the cyclic collector, so that only reference counts free objects."""
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 async def test_there_is_nothing_before_ensure(make: Make, ada: Principal, grace: Principal) -> None:
@@ -369,7 +357,7 @@ async def test_nothing_is_left_without_the_collector(
         credentials.at_scope_end()
         return [weakref.ref(credentials), weakref.ref(handed)]
 
-    with without_collector():
+    with without_the_collector():
         left = await request()
         await fading(left)
 
@@ -388,7 +376,7 @@ async def test_an_ensure_that_fails_leaves_nothing(
         credentials.at_scope_end()
         return weakref.ref(credentials)
 
-    with without_collector():
+    with without_the_collector():
         lacking = await request(SEND)
         clock.now += 3600
         google.failure = unavailable

@@ -11,8 +11,7 @@ import os
 import sys
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, NamedTuple, NoReturn, TypeVar
 
@@ -24,7 +23,7 @@ from pydantic_ai.toolsets import AbstractToolset, ToolsetTool
 
 from containers.scopes import Scope, Scoped, ScopeError, Seed
 from containers.scopes.tombstone import tombstone
-from tests.fakes.fading import fading
+from tests.fakes.fading import fading, without_the_collector
 from tests.unit.scope_graph import ADA, BOB, Container, Credentials, Person
 
 T = TypeVar("T")
@@ -433,17 +432,6 @@ async def test_a_dead_object_still_releases_what_it_holds() -> None:
     assert released == ["ada.txt"]
 
 
-@contextmanager
-def no_collector() -> Iterator[None]:
-    """Disable the cyclic collector, so that only reference counts free objects."""
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
 async def open_and_close(container: Container, person: Person, fails: bool) -> list[weakref.ref[Any]]:
     """Return references to what could stay alive, by way of the log if the body fails."""
     async with Scope(person) as scope:
@@ -460,7 +448,7 @@ async def open_and_close(container: Container, person: Person, fails: bool) -> l
 async def test_nothing_retained() -> None:
     """A closed scope and its objects are freed without the cyclic collector."""
     container = Container()
-    with no_collector():
+    with without_the_collector():
         for person in (ADA, BOB):
             alive = await open_and_close(container, person, False)
             await fading(alive)
@@ -471,7 +459,7 @@ async def test_nothing_retained() -> None:
 async def test_nothing_retained_when_the_body_raised() -> None:
     """If the body raised, the scope and its objects are freed as soon as the error has been handled."""
     container = Container()
-    with no_collector():
+    with without_the_collector():
         for person in (ADA, BOB):
             with pytest.raises(ValueError, match="broken"):
                 await open_and_close(container, person, True)
@@ -505,7 +493,7 @@ async def test_nothing_retained_when_a_thread_or_a_finalizer_raised() -> None:
             with pytest.raises(LookupError, match=person.name):
                 await scope.to_thread(obj.work)
 
-    with no_collector():
+    with without_the_collector():
         for person in (ADA, BOB):
             with pytest.raises(LookupError, match=person.name):
                 await body(person)
@@ -522,7 +510,7 @@ async def test_nothing_retained_by_a_scope_that_is_kept() -> None:
 
     container = Container()
     note = Note("ada's message")
-    with no_collector():
+    with without_the_collector():
         async with Scope(ADA, note) as scope:
             alive = weakref.ref(scope.get(container.agent)), weakref.ref(note)
         del note

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
 
 from app.supervisor import Rounds, Supervisor, cancel, guarded
 from tests.fakes.core_server import until
+from tests.fakes.fading import Belonging, fading, without_the_collector
 
 
 async def test_a_task_that_dies_is_started_again_and_counted(caplog: pytest.LogCaptureFixture) -> None:
@@ -118,3 +122,47 @@ async def test_a_round_that_is_cancelled_is_cancelled() -> None:
     await asyncio.wait_for(cancel([task]), 10)
 
     assert task.cancelled()
+
+
+async def _wait_for_ever(held: weakref.WeakSet[Belonging]) -> None:
+    """Wait in a frame that leads to its own task."""
+    task, belonging = asyncio.current_task(), Belonging()
+    held.add(belonging)
+    await asyncio.Event().wait()
+    assert task
+
+
+async def _in_a_guard(held: weakref.WeakSet[Belonging]) -> None:
+    belonging = Belonging()
+    held.add(belonging)
+    await guarded("waiting", asyncio.Event().wait())
+
+
+@pytest.mark.parametrize("work", [_wait_for_ever, _in_a_guard])
+async def test_what_a_cancelled_task_held_is_freed_at_once(
+    work: Callable[[weakref.WeakSet[Belonging]], Coroutine[Any, Any, None]],
+) -> None:
+    """A task that was cancelled keeps nothing of its frames, though its owner keeps it and the collector never runs."""
+    held = weakref.WeakSet[Belonging]()
+    with without_the_collector():
+        tasks = [asyncio.create_task(work(held)) for _ in range(2)]
+        await until(lambda: len(held) == 2)
+        await cancel(tasks)
+        await fading(map(weakref.ref, held))
+
+    assert all(task.cancelled() for task in tasks)
+    assert not [*held]
+
+
+async def test_a_cancelled_guard_leads_to_no_cycle() -> None:
+    """A guarded task that somebody else cancels is freed with all that it held, without the collector."""
+    held = weakref.WeakSet[Belonging]()
+    with without_the_collector():
+        task = asyncio.create_task(_in_a_guard(held))
+        await until(lambda: len(held) == 1)
+        task.cancel()
+        await asyncio.wait([task])
+        del task
+        await fading(map(weakref.ref, held))
+
+    assert not [*held]

@@ -15,7 +15,7 @@ from app.delivery.replies.channel import Channel
 from app.errors import DeputyError
 from app.log_once import LogOnce
 from app.messages import StoredMessage
-from app.supervisor import cancel, guarded
+from app.supervisor import cancel, forget_cancellation, guarded
 
 log = logging.getLogger(__name__)
 
@@ -125,6 +125,7 @@ class SignsOfLife:
         task = asyncio.create_task(guarded("showing signs of life", work))
         self._behind_runs.add(task)
         task.add_done_callback(self._behind_runs.discard)
+        task.add_done_callback(forget_cancellation)
         return task
 
     async def _wait(self, message: StoredMessage, showing: asyncio.Task[None] | None, rest: _Rest) -> None:

@@ -18,7 +18,7 @@ from app.delivery.work.runs import RunningMessage, Runs
 from app.log_context import log_about
 from app.messages import ConversationKey, StoredMessage
 from app.principal import Principal
-from app.supervisor import Rounds, Supervisor, describe_crash, guarded
+from app.supervisor import Rounds, Supervisor, describe_crash, forget_cancellation, guarded
 
 log = logging.getLogger(__name__)
 
@@ -167,6 +167,9 @@ class Worker:
             run.cancel()  # no effect if it has ended; otherwise this worker is being stopped
             self._runs.remove(run)
             await asyncio.wait([run.task])
+            if run.task.cancelled():  # before it began; otherwise it has handed the message back itself
+                forget_cancellation(run.task)
+                await guarded(f"handing back message {message.message_id}", self._hand_back(message, suspect=False))
 
     def _let_go_at(self, until: float, run: RunningMessage) -> asyncio.TimerHandle:
         loop = asyncio.get_running_loop()
