@@ -159,7 +159,7 @@ class Guard:
             raise ToolFailed(str(error)) from error
         except ToolFailed as error:
             if spec.effect is Effect.READ and isinstance(error.__cause__, ProviderError) and error.__cause__.passes:
-                raise error.__cause__ from None
+                raise _cause_alone(error) from None
             raise
 
     def _is_too_much(self, spec: ToolSpec, tool_args: Mapping[str, Any], answered: Mapping[str, Any]) -> bool:
@@ -286,3 +286,13 @@ class Guard:
             raise ToolFailed(str(error)) from error
         finally:
             await self._approvals.complete(self._principal, approval_id)
+
+
+def _cause_alone(error: ToolFailed) -> BaseException:
+    """Return the cause of an error, which will refer to it no more.
+
+    Raised while the error is handled, the cause refers to the error in turn: they would keep the whole run.
+    """
+    cause, error.__cause__ = error.__cause__, None
+    assert cause is not None
+    return cause

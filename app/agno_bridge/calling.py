@@ -32,5 +32,5 @@ async def called(name: str, call: Awaitable[Any], deadline: Deadline) -> Any:
     except DeputyError:
         raise
     except Exception as error:  # the outermost edge of somebody else's code; its text may quote a secret
-        failure = ToolError(f"{name} failed ({type(error).__name__}).")
-    raise failure
+        kind = type(error).__name__
+    raise ToolError(f"{name} failed ({kind}).")

@@ -142,18 +142,18 @@ class Revocation:
             rows = (await connection.execute(query)).all()
         erased: list[EndedGrant] = []
         waiting: list[WaitingGrant] = []
-        sealed: SealError | None = None
+        sealed: list[SealError] = []
         for row in rows:
             try:
                 erased += await self._end_one(principal, row.id)
             except ProviderError:
                 waiting.append(WaitingGrant(row.email, row.provider))
             except SealError as error:
-                sealed = error
+                sealed.append(error)
         waiting += await self._drop_unconfirmed(principal)
         await self._forget(principal)
-        if sealed is not None:
-            raise sealed
+        if sealed:
+            raise sealed.pop()
         return erased, waiting
 
     async def _drop_unconfirmed(self, principal: Principal) -> list[WaitingGrant]:

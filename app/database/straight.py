@@ -52,7 +52,10 @@ async def _do(connection: sa.Connection, what: Callable[[Any], Awaitable[T]], te
                 raise
     except BaseException as error:
         failed = error
-    await greenlet_spawn(_fail, connection, failed, text)
+    try:
+        await greenlet_spawn(_fail, connection, failed, text)
+    finally:
+        del failed  # its traceback holds this frame: avoid the cycle
     raise AssertionError  # not reached
 
 
@@ -63,6 +66,8 @@ def _fail(connection: sa.Connection, error: BaseException, text: str) -> None:
     except BaseException as raised:
         statement = text if isinstance(raised, dbapi.Error) else None
         connection._handle_dbapi_exception(raised, statement, None, None, None)
+    finally:
+        del error
 
 
 def _of_sqlalchemy(connection: AsyncConnection) -> sa.Connection:

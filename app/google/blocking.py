@@ -68,6 +68,12 @@ class BlockingLine:
             self.refused_token = http.credentials.token
         return response, content
 
+    def take_failure(self) -> DeputyError:
+        """Return the failure, and keep it no longer: its traceback will lead to whoever holds this line."""
+        failure, self.failure = self.failure, None
+        assert failure is not None
+        return failure
+
     def cut(self) -> None:
         """Send nothing any more."""
         self._sending = None

@@ -134,7 +134,7 @@ class GoogleClient:
                 sent.close()
                 await self._recorder.sent(sent)
         if line.failure is not None:
-            raise line.failure
+            raise line.take_failure()
         if line.refused_token is not None:
             await self._credentials.refused(line.refused_token)
         return result

@@ -48,13 +48,9 @@ class PersonalSession:
             try:
                 return await call(link.client, asked)
             except MoreScopesError as more:
-                lacks = ConsentRequiredError(self._principal, more.oauth_scopes, connection=self._connection.name)
-                lacks.is_undone = True
-                raise lacks from None
+                raise self._lacking(more.oauth_scopes) from None
             except LostError as lost:
-                cause = await self._unlink(link)
-                if isinstance(cause, DeputyError):
-                    raise cause from None
+                await self._give_up(link)
                 if asked.acts and not lost.is_undone:
                     raise ToolError(f"The server {asked.server} stopped during this.{asked.maybe_done}") from None
         raise ToolError(f"The server {asked.server} stopped twice during this. Please try again later.")
@@ -76,11 +72,28 @@ class PersonalSession:
         await link.opened.wait()
         if not link.has_ended:
             return link
-        cause = await self._unlink(link)
-        if isinstance(cause, DeputyError):
-            raise cause from None
+        await self._give_up(link)
         name = self._catalogue.server.name
         raise ToolError(f"The server {name} does not answer, so nothing was done. Please try again later.")
+
+    def _lacking(self, oauth_scopes: frozenset[str]) -> ConsentRequiredError:
+        """Return the error of a call that the server has refused because these OAuth scopes are missing."""
+        lacks = ConsentRequiredError(self._principal, oauth_scopes, connection=self._connection.name)
+        lacks.is_undone = True
+        return lacks
+
+    async def _give_up(self, link: _Link) -> None:
+        """Give a link up.
+
+        Raises:
+            DeputyError: This had ended it.
+        """
+        cause = await self._unlink(link)
+        try:
+            if isinstance(cause, DeputyError):
+                raise cause from None
+        finally:
+            del cause  # its traceback holds this frame: avoid the cycle
 
     async def _unlink(self, link: _Link) -> BaseException | None:
         """Give a link up, and return the error that ended it, if one did."""
@@ -114,12 +127,16 @@ class _Link:
         return self._task.done() or self._cause is not None
 
     async def close(self) -> BaseException | None:
-        """End the client, and return the error that had ended it before, if one did; without its frames."""
+        """End the client, and return the error that had ended it before, if one did; without its frames.
+
+        The error is not kept, because its next traceback will lead to whoever holds this link.
+        """
         self._stop.set()
         await asyncio.wait([self._task], timeout=_CLOSE_SECONDS)
         if not self._task.done():
             await cancel([self._task])
-        return self._cause
+        cause, self._cause = self._cause, None
+        return cause
 
     async def _keep(self, serving: Coroutine[Any, Any, None], catalogue: McpCatalogue) -> None:
         try:

@@ -137,7 +137,10 @@ class TokenEndpoint:
             retry_after=retry_after(response.headers.get("retry-after")),
         )
         self._faults.notice(error, what)
-        raise error
+        try:
+            raise error
+        finally:
+            del error  # its traceback holds this frame: avoid the cycle
 
 
 def read_tokens(body: bytes, asked_at: float, *, default_scope: str = "") -> tuple[ProviderTokens, str]:

@@ -16,6 +16,8 @@ _RECIPIENT = re.compile(rf'\s*+(?:(?:"[^"]*+"\s*+|[^"<>@,;:]*+)<({_ADDRESS})>|({
 _RECIPIENTS = re.compile(rf"(?:{_RECIPIENT.pattern})++")
 ANY_ADDRESS = re.compile(rf"(?<!{_LOCAL}){_ADDRESS}")  # begins where a run does, else time grows with the square
 
+_WRONG_ADDRESSES = "write e-mail addresses, separated by commas: ada@example.com, bob@example.com"
+
 
 def addresses(text: str) -> str:
     """Return the bare addresses in a list such as ``Ada <ada@example.com>, bob@example.com``, separated by commas.
@@ -25,14 +27,13 @@ def addresses(text: str) -> str:
     Raises:
         ValueError: The list is empty, an address is malformed, or there is a line break or a group.
     """
-    wrong = ValueError("write e-mail addresses, separated by commas: ada@example.com, bob@example.com")
     if not _RECIPIENTS.fullmatch(header_text(text)):
-        raise wrong
+        raise ValueError(_WRONG_ADDRESSES)
     found = dict.fromkeys(named or bare for named, bare in _RECIPIENT.findall(text))
     try:
         return ", ".join(Address(addr_spec=address).addr_spec for address in found)
     except (ValueError, MessageError):  # two dots in a row, for example
-        raise wrong from None
+        raise ValueError(_WRONG_ADDRESSES) from None
 
 
 def header_text(text: str) -> str:

@@ -147,7 +147,10 @@ class CopyFinder:
             refusal = translated(error)
             if isinstance(refusal, UnavailableError):
                 self._rests_until[where.workspace, method] = self._now() + refusal.retry_after
-            raise refusal from None
+            try:
+                raise refusal from None
+            finally:
+                del refusal  # its traceback holds this frame: avoid the cycle
         assert isinstance(page.data, dict)
         return page.data
 

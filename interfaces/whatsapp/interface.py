@@ -82,7 +82,7 @@ class WhatsAppWebhook:
         except UnauthenticatedError as error:
             self._log.warning("signature", "POST /whatsapp/webhook was refused: %s", error)
             raise
-        refused: UnavailableError | None = None
+        refused: list[UnavailableError] = []
         for change in changes(parse(body)):
             if change.phone_number_id != self._phone_number_id:
                 words = "a webhook about another business number is ignored; check interfaces.whatsapp.phone_number_id"
@@ -94,9 +94,9 @@ class WhatsAppWebhook:
                 try:
                     await self._take(message, change)
                 except UnavailableError as error:
-                    refused = error
-        if refused is not None:
-            raise refused
+                    refused.append(error)
+        if refused:
+            raise refused.pop()
         return JSONResponse({"ok": True})
 
     async def _take(self, message: Part, change: Change) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from pydantic_ai.exceptions import UnexpectedModelBehavior
+from pydantic_ai.exceptions import ModelRetry, UnexpectedModelBehavior
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart
 from pydantic_ai.models.function import AgentInfo, FunctionDef, FunctionModel
 
@@ -18,14 +19,23 @@ from app.agents.agent import Answered
 from app.agents.refusals import ACCOUNT_GONE, UNKNOWN_EFFECT
 from app.agents.run import DECLINED_CALL, StoppedRun
 from app.approvals.approvals import ApprovalState
+from app.approvals.form import Form
 from app.database.database import Database
 from app.delivery.backoff import Fault, passing_fault
-from app.errors import AgentError, GoogleError, GrantRevokedError
+from app.errors import (
+    AccessRefusedError,
+    AgentError,
+    ConsentRequiredError,
+    GoogleError,
+    GrantRevokedError,
+    ToolError,
+)
 from app.messages import StoredMessage
 from app.principal import Principal
+from app.toolkits.questions import AnswerNeededError
 from app.toolkits.toolkit import Effect, tool
 from containers.testing import answering, call, prompts, scripted
-from tests.fakes.assistants import Letters
+from tests.fakes.assistants import Letters, Post
 from tests.fakes.fading import fading, without_the_collector
 from tests.fakes.sandbox import READ, SEND
 from tests.fakes.studio import Studio
@@ -398,38 +408,58 @@ async def test_a_stopped_run_shows_no_text(database: Database, ada: Principal) -
     assert "shouted" not in repr(outcome)
 
 
+_FAILS: dict[str, Callable[[Principal], Exception]] = {
+    "busy": lambda _: GoogleError("no answer", status=503),
+    "refused": lambda _: GoogleError("no", status=403, reason="forbidden"),
+    "without consent": lambda person: ConsentRequiredError(person, frozenset({SEND})),
+    "revoked": GrantRevokedError,
+    "without access": lambda _: AccessRefusedError("ask your administrator"),
+    "questioning": lambda _: AnswerNeededError(Form("Wiki", "Which one?", ()), None),
+    "impossible": lambda _: ToolError("no such letter"),
+    "wrongly called": lambda _: ModelRetry("another one"),
+}
+
+
 async def _end(studio: Studio, message: StoredMessage, how: str) -> list[weakref.ref[Any]]:
     """Have a run end in the given way, and return weak references to its agent and toolkit."""
 
     async def before(person: str, name: str) -> None:
+        if how in _FAILS:
+            raise _FAILS[how](message.principal)
         if how == "crashed":
             raise RuntimeError("secret")
         if how == "cancelled":
             limit.reschedule(0)
             await asyncio.Event().wait()
 
-    studio.post.before = before
-    letters = Letters(message.principal, studio.post)
+    letters = Letters(message.principal, Post(before=before))
     agent = studio.agent(message.principal, letters)
-    with suppress(RuntimeError, AgentError, TimeoutError):
+    with suppress(RuntimeError, AgentError, TimeoutError, GoogleError):
         async with asyncio.timeout(30) as limit:
             await agent.answer(message)
     return [weakref.ref(agent), weakref.ref(letters)]
 
 
-@pytest.mark.parametrize("how", ["answered", "stopped", "crashed", "cancelled", "failed"])
-async def test_an_ended_run_leaves_nothing_behind(database: Database, ada: Principal, how: str) -> None:
-    """However a run ends, its agent and toolkits are freed without the cyclic collector."""
+@pytest.mark.parametrize("calls", [1, 2])
+@pytest.mark.parametrize("how", ["answered", "stopped", "crashed", "cancelled", "failed", *_FAILS])
+async def test_an_ended_run_leaves_nothing_behind(
+    database: Database, ada: Principal, grace: Principal, how: str, calls: int
+) -> None:
+    """However a run ends, its agent and toolkits are freed without the cyclic collector; two people's at once."""
     limits = {"request_limit": 1} if how == "failed" else {}
-    studio = Studio(database, scripted([SHOUT if how == "stopped" else READ_LETTER]), **limits)
-    studio.tokens.grant(ada, READ)
-    message = await studio.message(ada)
+    asked = [SHOUT if how == "stopped" else READ_LETTER, call("letters_read", "another")][:calls]
+    studio = Studio(database, scripted(asked), **limits)
+    messages = []
+    for person in (ada, grace):
+        studio.tokens.grant(person, READ)
+        messages.append(await studio.message(person))
 
     with without_the_collector():
-        references = await _end(studio, message, how)
+        ended = await asyncio.gather(*(_end(studio, message, how) for message in messages))
+        references = [reference for each in ended for reference in each]
         await fading(references)
 
-        assert [reference() for reference in references] == [None, None]
+        assert [reference() for reference in references] == [None] * 4
 
 
 class Drafts(Letters):

@@ -152,10 +152,15 @@ def _parsed(text: str) -> ast.Module:
 
 def _statements(parent: ast.AST) -> Iterator[ast.AST]:
     """Yield every statement below a node. Imports are among them, and expressions, most of the nodes, are not."""
+    for child in _children(parent):
+        yield child
+        yield from _statements(child)
+
+
+def _children(parent: ast.AST) -> Iterator[ast.AST]:
+    """Yield the statements of a node's own blocks."""
     for field in ("body", "orelse", "finalbody", "handlers", "cases"):
-        for child in getattr(parent, field, ()):
-            yield child
-            yield from _statements(child)
+        yield from getattr(parent, field, ())
 
 
 @cache
@@ -350,6 +355,45 @@ def without_verb(root: Path) -> list[str]:
     ]
 
 
+def kept_errors(root: Path) -> list[str]:
+    """Return each ``module:line`` that raises an error which a variable of its function, or an object in one, keeps.
+
+    The traceback of the error leads to the function's frame, and that one to its callers': the cycle keeps whatever
+    they hold until the garbage collector runs. The name of an `except` is deleted by Python, and ``del`` in a `finally`
+    deletes others; entry points, the sandbox and what only tests use hold nothing of a person's.
+    """
+    return [
+        f"{module}:{line}"
+        for module, path in modules(root)
+        if not _below(module, ("app.sandbox", "containers.testing", *ENTRY_POINTS))
+        for line in _raises_of_kept(_parsed(path.read_text(encoding="utf-8")), frozenset())
+    ]
+
+
+def _raises_of_kept(parent: ast.AST, dropped: frozenset[str]) -> Iterator[int]:
+    for node in _children(parent):
+        if isinstance(node, ast.Raise) and (name := _name_of(node.exc)) is not None and name not in dropped:
+            yield node.lineno
+        also = frozenset[str]()
+        if isinstance(node, ast.Try):
+            deleted = (target for last in node.finalbody if isinstance(last, ast.Delete) for target in last.targets)
+            also = frozenset(target.id for target in deleted if isinstance(target, ast.Name))
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            also = frozenset({node.name})
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            dropped = frozenset()
+        yield from _raises_of_kept(node, dropped | also)
+
+
+def _name_of(raised: ast.expr | None) -> str | None:
+    """Return the variable that is raised, or whose attribute is; None for a class, a call, and an attribute of self."""
+    if isinstance(raised, ast.Name):
+        return raised.id if raised.id.islower() else None
+    if isinstance(raised, ast.Attribute) and isinstance(raised.value, ast.Name) and raised.value.id != "self":
+        return f"{raised.value.id}.{raised.attr}" if raised.attr[0].islower() or raised.attr[0] == "_" else None
+    return None
+
+
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -419,6 +463,33 @@ def test_a_docstring_without_a_verb_is_found(tmp_path: Path, code: str, found: l
     (tmp_path / "app/some.py").write_text(code)
 
     assert without_verb(tmp_path) == found
+
+
+def test_no_frame_keeps_the_error_that_leaves_it() -> None:
+    """No function raises an error that one of its variables still refers to."""
+    assert kept_errors(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("try: x()\nexcept OSError as error: kept = error\nraise kept", ["app.some:3"]),
+        ("try: x()\nexcept OSError as error: raise error.__cause__ from None", ["app.some:2"]),
+        ("if line.failure: raise line.failure", ["app.some:1"]),
+        ("try: x()\nexcept OSError as error: raise error", []),
+        ("try: raise kept\nfinally: del kept", []),
+        ("raise OSError", []),
+        ("raise sa.exc.TimeoutError", []),
+        ("raise kept.pop()", []),
+        ("raise", []),
+    ],
+)
+def test_an_error_that_its_frame_keeps_is_found(tmp_path: Path, code: str, found: list[str]) -> None:
+    """An error in a variable or an attribute is reported with its place, unless the frame gives it up."""
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app/some.py").write_text(code)
+
+    assert kept_errors(tmp_path) == found
 
 
 @pytest.mark.parametrize(
