@@ -22,6 +22,7 @@ from app.messages import MessageState
 from app.principal import Principal
 from app.sandbox.server import serve_loopback
 from tests.fakes.core_server import CoreServer
+from tests.fakes.fading import fading, without_the_collector
 
 SECRET = "sk-secret-of-the-provider"
 
@@ -106,10 +107,14 @@ async def gateway() -> AsyncIterator[Gateway]:
 
 @pytest.fixture
 async def server(gateway: Gateway, database: Database, key_ring: KeyRing) -> AsyncIterator[CoreServer]:
-    """Yield a server whose model is behind that gateway."""
+    """Yield a server whose model is behind that gateway; afterwards no agent is left, without the collector."""
     async with open_model_http() as http:
         model = build_endpoint("local", base_url=gateway.url, model="m", api_key=None, http=http)
-        yield CoreServer(database, key_ring, model=model)
+        server = CoreServer(database, key_ring, model=model)
+        with without_the_collector():
+            yield server
+            await fading(server.agents)
+    assert not any(agent() for agent in server.agents)
 
 
 @pytest.mark.parametrize("name", PASSING)
