@@ -6,15 +6,9 @@ import asyncio
 import hashlib
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import (
-    AsyncExitStack,
-    asynccontextmanager,
-    contextmanager,
-    suppress,
-)
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
-from traceback import clear_frames
 from typing import Any
 
 import sqlalchemy as sa
@@ -29,6 +23,7 @@ from app.database.refusals import BUSY_SECONDS, Refusals
 from app.database.revision import revisions, upgrade
 from app.database.url import described, fault_of
 from app.errors import SettingsError
+from app.frames import frames_emptied
 
 _TAKE_TURN = Prepared(sa.select(sa.func.pg_advisory_xact_lock(sa.bindparam("key", type_=sa.BigInteger))))
 _CLOSE_SECONDS = 5.0
@@ -194,7 +189,7 @@ class Database:
         Args:
             long: A statement may read more than a few rows, so on SQLite the event loop must not wait for it.
         """
-        with _clear_on_error():
+        with frames_emptied():
             async with self._reader.connect() as connection:
                 if long:
                     await connection.execution_options(**{sqlite.LONG: True})
@@ -203,7 +198,7 @@ class Database:
 
     async def fetch(self, statement: Prepared, parameters: Parameters) -> Executed:
         """Return what a prepared statement that only reads finds, by itself in one snapshot."""
-        with _clear_on_error():
+        with frames_emptied():
             if self._is_sqlite():
                 return await self._reading.fetch(statement, parameters)
             async with self._straight.one() if self._straight is not None else self._reader.begin() as connection:
@@ -223,7 +218,7 @@ class Database:
         Args:
             turn: A key to begin with `take_turns` for, without a round trip for it.
         """
-        with _clear_on_error(), self._refusals.noted() as check:
+        with frames_emptied(), self._refusals.noted() as check:
             if self._straight is not None:
                 lock = f"SELECT pg_advisory_xact_lock({lock_of(turn)})" if turn else ""
                 async with self._straight.transaction(lock) as connection:
@@ -233,20 +228,6 @@ class Database:
                 if turn:
                     await take_turns(connection, *turn)
                 yield connection
-
-
-@contextmanager
-def _clear_on_error() -> Iterator[None]:
-    """Clear the frames that an error, or a cancellation, leaves behind on its way out of the database.
-
-    SQLAlchemy keeps the error in a local variable of one of them. That is a cycle, and everything that its callers'
-    frames hold, personal objects included, would stay in memory until the garbage collector runs.
-    """
-    try:
-        yield
-    except BaseException as error:
-        clear_frames(error.__traceback__)
-        raise
 
 
 async def take_turns(connection: AsyncConnection, *key: str) -> None:

@@ -11,7 +11,7 @@ from app.llm.faults import model_fault
 
 def with_fallbacks(first: Model, *others: Model) -> Model:
     """Return a model that asks the others in order if the first fails; it lives as long as the process."""
-    return _Chain(first, *others, fallback_on=is_unavailable)
+    return _Chain(first, *others, fallback_on=_falls_back)
 
 
 def is_unavailable(error: Exception) -> bool:
@@ -24,6 +24,16 @@ def is_unavailable(error: Exception) -> bool:
     return (
         fault.passes if fault is not None else isinstance(error, (LookupError, TypeError, AttributeError, ValueError))
     )
+
+
+def _falls_back(error: Exception) -> bool:
+    """Return whether the next model is asked; the error keeps no frame.
+
+    The library keeps the error, until the chain ends, in a variable of a frame that the error would lead to: the cycle
+    would keep the conversation until the garbage collector runs.
+    """
+    error.__traceback__ = None
+    return is_unavailable(error)
 
 
 class _Chain(FallbackModel):

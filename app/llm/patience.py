@@ -13,6 +13,7 @@ from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
+from app.frames import frames_emptied
 from app.llm.faults import UNREADABLE, ModelFault, OddAnswerError, model_fault
 
 
@@ -41,7 +42,7 @@ class PatientModel(WrapperModel):
         while True:
             shown = _without(messages, self.left_out)
             try:
-                with readable(self.model_name):
+                with readable(self.model_name), frames_emptied():
                     return await super().request(shown, model_settings, model_request_parameters)
             except AgentRunError as error:
                 if not self._leave_more_out(messages, error):
@@ -62,12 +63,12 @@ class PatientModel(WrapperModel):
                 shown = _without(messages, self.left_out)
                 opening = super().request_stream(shown, model_settings, model_request_parameters, run_context)
                 try:
-                    with readable(self.model_name):
+                    with readable(self.model_name), frames_emptied():
                         stream = await stack.enter_async_context(opening)
                 except AgentRunError as error:
                     if not self._leave_more_out(messages, error):
                         raise
-            with readable(self.model_name):
+            with readable(self.model_name), frames_emptied():
                 yield stream
 
     def _leave_more_out(self, messages: list[ModelMessage], error: AgentRunError) -> bool:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
+from pydantic_ai.exceptions import ModelHTTPError
+from pydantic_ai.messages import ModelMessage, ModelResponse
+from pydantic_ai.models.function import AgentInfo, FunctionModel
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -18,11 +23,12 @@ from app.keys.ring import KeyRing
 from app.llm.endpoints import build_endpoint, open_model_http
 from app.llm.fallback import with_fallbacks
 from app.llm.faults import ModelFault
+from app.llm.offline_model import OfflineModel
 from app.messages import MessageState
 from app.principal import Principal
 from app.sandbox.server import serve_loopback
 from tests.fakes.core_server import CoreServer
-from tests.fakes.fading import fading, without_the_collector
+from tests.fakes.fading import Belonging, fading, without_the_collector
 
 SECRET = "sk-secret-of-the-provider"
 
@@ -170,6 +176,36 @@ async def test_what_passes_is_handed_to_the_next_model(
         message = await server.ask(ada, "hello", "a")
 
     assert (message.answer, gateway.asked) == ("you said hello", 2)
+
+
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize("fails", [1, 2])
+async def test_a_model_that_fails_keeps_nothing(
+    database: Database, key_ring: KeyRing, ada: Principal, grace: Principal, fails: int, streams: bool
+) -> None:
+    """Whether another model answers or fails too, what the calls of two people's runs held is freed at once."""
+    held = weakref.WeakSet[Belonging]()
+
+    async def fail(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        belonging = Belonging()
+        held.add(belonging)
+        raise ModelHTTPError(503, "m")
+
+    async def fail_to_stream(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str]:
+        yield (await fail(messages, info)).text or ""
+
+    failing = [FunctionModel(fail, stream_function=fail_to_stream) for _ in range(fails)]
+    server = CoreServer(database, key_ring, model=with_fallbacks(*failing, *[OfflineModel()] * (2 - fails)))
+    with without_the_collector():
+        for person in (ada, grace):
+            message = await server.say(person, "hello", person.user)
+            with server.streams.listening(message) if streams else nullcontext():
+                ended = await server.answer_next(message)
+            assert (ended.state is MessageState.DONE) is (fails == 1)
+        await fading([*map(weakref.ref, held), *server.agents])
+
+    assert [*held] == []
+    assert [agent() for agent in server.agents] == [None, None]
 
 
 def _stream(*events: dict[str, Any]) -> Response:

@@ -78,7 +78,7 @@ ORDER = (
     "audit_events sizes",
     "characters diagnosis durations",
     "errors principal",  # an error names the person whom it concerns
-    "deadline hosts log_context log_once run",
+    "deadline frames hosts log_context log_once run",
     "proxies",
     "network",
     "repeating",
