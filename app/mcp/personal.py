@@ -50,7 +50,9 @@ class PersonalSession:
             except MoreScopesError as more:
                 raise self._lacking(more.oauth_scopes) from None
             except LostError as lost:
-                await self._give_up(link)
+                unlinking = self._unlink(link)
+                del link  # it keeps what ended it, and the traceback of that would hold this frame
+                _raise_ours(await unlinking)
                 if asked.acts and not lost.is_undone:
                     raise ToolError(f"The server {asked.server} stopped during this.{asked.maybe_done}") from None
         raise ToolError(f"The server {asked.server} stopped twice during this. Please try again later.")
@@ -72,7 +74,9 @@ class PersonalSession:
         await link.opened.wait()
         if not link.has_ended:
             return link
-        await self._give_up(link)
+        unlinking = self._unlink(link)
+        del link  # as above
+        _raise_ours(await unlinking)
         name = self._catalogue.server.name
         raise ToolError(f"The server {name} does not answer, so nothing was done. Please try again later.")
 
@@ -82,24 +86,20 @@ class PersonalSession:
         lacks.is_undone = True
         return lacks
 
-    async def _give_up(self, link: _Link) -> None:
-        """Give a link up.
-
-        Raises:
-            DeputyError: This had ended it.
-        """
-        cause = await self._unlink(link)
-        try:
-            if isinstance(cause, DeputyError):
-                raise cause from None
-        finally:
-            del cause  # its traceback holds this frame: avoid the cycle
-
     async def _unlink(self, link: _Link) -> BaseException | None:
         """Give a link up, and return the error that ended it, if one did."""
         if self._link is link:
             self._link = None
         return await link.close()
+
+
+def _raise_ours(cause: BaseException | None) -> None:
+    """Raise what has ended a link if it is an error of Deputy's, which says what to do."""
+    try:
+        if isinstance(cause, DeputyError):
+            raise cause from None
+    finally:
+        del cause  # its traceback holds this frame: avoid the cycle
 
 
 class _Link:
@@ -127,16 +127,12 @@ class _Link:
         return self._task.done() or self._cause is not None
 
     async def close(self) -> BaseException | None:
-        """End the client, and return the error that had ended it before, if one did; without its frames.
-
-        The error is not kept, because its next traceback will lead to whoever holds this link.
-        """
+        """End the client, and return the error that had ended it before, if one did; without its frames."""
         self._stop.set()
         await asyncio.wait([self._task], timeout=_CLOSE_SECONDS)
         if not self._task.done():
             await cancel([self._task])
-        cause, self._cause = self._cause, None
-        return cause
+        return self._cause
 
     async def _keep(self, serving: Coroutine[Any, Any, None], catalogue: McpCatalogue) -> None:
         try:
