@@ -130,4 +130,4 @@ def forget_cancellation(task: asyncio.Task[Any]) -> None:
     """
     if task.cancelled():
         with suppress(asyncio.CancelledError):
-            task.result()  # hands the error over: https://docs.python.org/3/library/asyncio-task.html
+            task.result()  # raises the error, and CPython keeps it no longer

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from traceback import clear_frames
 
 from dependency_injector import providers
 
 from app.agents.agent import Agent
 from app.deadline import Deadline
+from app.frames import frames_emptied
 from app.principal import Principal
 from app.run import new_run
 from containers.scopes import Scope
@@ -42,10 +42,5 @@ class RequestScopes:
         """Yield a new agent for this principal; it and everything personal is dead once the context ends."""
         with new_run():
             async with self._new_scope(principal, deadline) as scope:
-                try:
+                with frames_emptied():
                     yield scope.get(self._agents.providers[self._agent_of_channel[principal.platform]])
-                except BaseException as error:
-                    # Libraries keep an error in a variable of a frame that it passes through. That is a cycle, and
-                    # would keep the agent and everything personal until the garbage collector runs.
-                    clear_frames(error.__traceback__)
-                    raise

@@ -142,7 +142,7 @@ class Revocation:
             rows = (await connection.execute(query)).all()
         erased: list[EndedGrant] = []
         waiting: list[WaitingGrant] = []
-        sealed: list[SealError] = []
+        sealed: list[SealError] = []  # a list, so that no variable keeps the error that is raised
         for row in rows:
             try:
                 erased += await self._end_one(principal, row.id)

@@ -118,12 +118,15 @@ class Database:
     async def close(self) -> None:
         """Close every connection, whether the server answers or not."""
         self._reading.close()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSE_SECONDS):
-                await self._group.close()
-                if self._straight is not None:
-                    await self._straight.close()
-                await self._engine.dispose()
+        for end in (self._group.close, self._close_connections):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await end()
+
+    async def _close_connections(self) -> None:
+        if self._straight is not None:
+            await self._straight.close()
+        await self._engine.dispose()
 
     async def ping(self) -> None:
         """Return when the database answers.

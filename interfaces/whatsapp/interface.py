@@ -82,7 +82,7 @@ class WhatsAppWebhook:
         except UnauthenticatedError as error:
             self._log.warning("signature", "POST /whatsapp/webhook was refused: %s", error)
             raise
-        refused: list[UnavailableError] = []
+        refused: list[UnavailableError] = []  # a list, so that no variable keeps the error that is raised
         for change in changes(parse(body)):
             if change.phone_number_id != self._phone_number_id:
                 words = "a webhook about another business number is ignored; check interfaces.whatsapp.phone_number_id"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -138,11 +138,8 @@ async def test_who_is_cancelled_while_waiting_holds_up_nobody(
     assert {"04", "05", "last"} <= set(await ids(sqlite))
 
 
-async def test_closing_waits_for_the_commit_of_cancelled_writers(
-    sqlite: Database, ada: Principal, grace: Principal, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """If both writers of a commit are cancelled meanwhile, the database is closed only once they are committed."""
-    begun, may_end = threading.Event(), threading.Event()
+def _slow_commit(begun: threading.Event, may_end: threading.Event) -> Callable[[Any], None]:
+    """Return a commit that says when it has begun, and ends once it may."""
 
     def commit(connection: Any) -> None:
         def slowly() -> None:
@@ -152,7 +149,15 @@ async def test_closing_waits_for_the_commit_of_cancelled_writers(
 
         connection._in_thread(slowly)
 
-    monkeypatch.setattr("app.database.sqlite._Connection.commit", commit)
+    return commit
+
+
+async def test_closing_waits_for_the_commit_of_cancelled_writers(
+    sqlite: Database, ada: Principal, grace: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If both writers of a commit are cancelled meanwhile, the database is closed only once they are committed."""
+    begun, may_end = threading.Event(), threading.Event()
+    monkeypatch.setattr("app.database.sqlite._Connection.commit", _slow_commit(begun, may_end))
     writing = [asyncio.create_task(_write(sqlite, person, name)) for person, name in ((ada, "a"), (grace, "b"))]
     await asyncio.to_thread(begun.wait, PATIENCE_SECONDS)
     for task in writing:
@@ -169,6 +174,24 @@ async def test_closing_waits_for_the_commit_of_cancelled_writers(
     assert not closed_early
     with sqlite3.connect(str(sqlite.url.database)) as other:
         assert other.execute("SELECT id FROM api_tokens ORDER BY id").fetchall() == [("a",), ("b",)]
+
+
+async def test_a_commit_that_hangs_leaves_no_connection_open(
+    sqlite: Database, ada: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If a commit takes longer than closing may, the pool is closed all the same."""
+    begun, may_end, disposed = threading.Event(), threading.Event(), list[sa.Engine]()
+    monkeypatch.setattr("app.database.sqlite._Connection.commit", _slow_commit(begun, may_end))
+    monkeypatch.setattr("app.database.database._CLOSE_SECONDS", 0.01)
+    sa.event.listen(sqlite._engine.sync_engine, "engine_disposed", disposed.append)
+    writing = asyncio.create_task(_write(sqlite, ada, "a"))
+    await asyncio.to_thread(begun.wait, PATIENCE_SECONDS)
+    await sqlite.close()
+    was_disposed = len(disposed)
+    may_end.set()
+    await writing
+
+    assert was_disposed == 1
 
 
 async def test_a_commit_that_fails_fails_everybody_in_it(

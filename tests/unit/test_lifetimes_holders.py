@@ -14,6 +14,7 @@ from typing import ClassVar
 import pytest
 
 from containers.proof.holders import Held, Watch, explain
+from tests.fakes.fading import without_the_collector
 
 
 class Kept:
@@ -53,9 +54,8 @@ def cached_for_a_while(name: str) -> Kept:
 @pytest.fixture(autouse=True)
 def _without_the_collector() -> Iterator[None]:
     """Disable the collector, as `prove` does, because it would free a cycle before it is explained."""
-    gc.disable()
-    yield
-    gc.enable()
+    with without_the_collector():
+        yield
 
 
 @pytest.fixture(autouse=True)
